@@ -1,0 +1,119 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "wire/json.h"
+
+namespace inferq::wire {
+
+/// What a request asks of a model.
+enum class Endpoint : uint8_t { kChatCompletions, kCompletions };
+/// "/v1/chat/completions", "/v1/completions".
+std::string_view EndpointPath(Endpoint endpoint);
+std::optional<Endpoint> ParseEndpoint(std::string_view path);
+/// For messages: "'/v1/chat/completions' and '/v1/completions'".
+std::string SupportedEndpoints();
+
+/// What becomes of a request field (docs/DESIGN: honoured, accepted without effect, refused).
+enum class FieldRule : uint8_t {
+  kHonoured,
+  kIgnored,  ///< Has no effect on the answer here; named in a response header.
+  kRefused,  ///< Would change the answer; a 400 names it. Its neutral value (null, false, [], …) is
+             ///< accepted.
+};
+struct FieldInfo {
+  std::string_view name;
+  FieldRule rule;
+  bool chat;                 ///< Known to /v1/chat/completions.
+  bool completions;          ///< Known to /v1/completions.
+  std::string_view neutral;  ///< Compact JSON that asks for nothing, beside null; empty: none.
+};
+/// The one table of request fields.
+std::span<const FieldInfo> RequestFields();
+
+/// One message. Text parts are joined by nothing, as chat templates do.
+struct ChatMessage {
+  std::string role;     ///< system, developer, user, assistant, tool, function.
+  std::string content;  ///< The text; "" when null.
+  std::string json;     ///< The whole message as written, for chat templates that want more.
+};
+
+/// How to choose tokens. The defaults are OpenAI's; a penalty's default does nothing.
+struct Sampling {
+  double temperature = 1.0;  ///< [0, 2]; 0: greedy.
+  double top_p =
+      1.0;  ///< (0, 1]; 0 is taken as greedy by some clients and accepted: the most probable token.
+  int32_t top_k = 0;               ///< >= 0; 0: off. -1 (vLLM's "off") reads as 0.
+  double min_p = 0.0;              ///< [0, 1].
+  double presence_penalty = 0.0;   ///< [-2, 2].
+  double frequency_penalty = 0.0;  ///< [-2, 2].
+  double repeat_penalty = 1.0;     ///< (0, 10]; also read from repetition_penalty.
+  std::optional<uint64_t> seed;    ///< Unset: the engine's choice. Negative ones wrap.
+};
+
+/// A request for text, checked.
+struct GenerateRequest {
+  Endpoint endpoint = Endpoint::kChatCompletions;
+  std::string model;                  ///< "" when the body has none.
+  std::vector<ChatMessage> messages;  ///< kChatCompletions: at least one.
+  std::string prompt;                 ///< kCompletions.
+  Sampling sampling;
+  std::optional<uint64_t>
+      max_tokens;  ///< >= 1; from max_completion_tokens or max_tokens, whichever is less.
+  std::vector<std::string> stop;  ///< 0..16 texts, none empty, each up to 1 KiB.
+  bool ignore_eos = false;        ///< Extension: go on to max_tokens.
+  bool stream = false;
+  bool include_usage = false;        ///< stream_options.include_usage.
+  std::vector<std::string> ignored;  ///< Fields present that are accepted without effect.
+};
+
+/// Reads a request body for an engine of ours. Unknown fields, repeated ones and those of the
+/// refused list are errors; what a remote backend gets is not read with this.
+/// @return kInvalidArgument, param "body.<field>" (or "body.messages[2].content"), the message a
+/// sentence
+///         with the value and the allowed range.
+base::Result<GenerateRequest> ParseGenerateRequest(std::string_view body, Endpoint endpoint);
+
+/// Values for a body's fields that the client left out.
+struct BodyDefaults {
+  std::string model{};
+  std::optional<uint64_t> max_tokens{};  ///< Not set where max_completion_tokens is.
+  std::optional<double> temperature{};
+  std::optional<double> top_p{};
+  std::optional<uint64_t> seed{};
+};
+/// The body with the missing ones filled in, compact; order and unknown fields kept. `body` is an
+/// object.
+std::string WithDefaults(JsonValue body, const BodyDefaults& defaults);
+/// The body with its model replaced, for a server whose name for it is another.
+std::string WithModel(JsonValue body, std::string_view model);
+
+struct TokenUsage {
+  uint64_t prompt_tokens = 0;
+  uint64_t completion_tokens = 0;
+  uint64_t cached_tokens = 0;  ///< Part of prompt_tokens.
+};
+
+/// A finished answer.
+struct Completion {
+  std::string id{};     ///< "chatcmpl-…" or "cmpl-…".
+  int64_t created = 0;  ///< Unix seconds.
+  std::string model{};
+  std::string text{};
+  std::string finish_reason{};  ///< "stop", "length", …; "" is written as null.
+  TokenUsage usage{};
+};
+
+/// The response JSON, compact: object "chat.completion" or "text_completion", one choice.
+std::string CompletionBody(Endpoint endpoint, const Completion& completion);
+/// Reads the first choice of either kind of response, and what there is of the other fields.
+/// @return kInvalidArgument: not an object, or without choices.
+base::Result<Completion> ParseCompletionBody(JsonValue body);
+
+}  // namespace inferq::wire

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "model/task.h"
+#include "wire/json.h"
+
+namespace inferq::wire {
+
+/// What the model reads of a request, in the order a chat template would lay it out: tools, then
+/// per message role and content, or the prompt. Strings are decoded, so escaped and raw text are
+/// the same.
+///
+/// @return chained hashes of its first 256 B, 1, 4 and 16 KiB; equal keys up to i mean an equal
+/// prefix of that
+///         length. 0 where the request is shorter.
+model::LocalityKey LocalityOf(JsonValue body);
+
+/// Tokens of an image part in an estimate: one phone screenshot.
+inline constexpr model::TokenCount kImageTokens = 3000;
+
+/// A guess without a tokenizer: one token per 4 bytes, 2 per 3 CJK characters (Chinese, Japanese
+/// kana, Hangul, full-width forms), about 4 per message for the template, kImageTokens per image.
+/// Within a third of GLM's count on prose; up to twice off on digits and code.
+model::TokenCount EstimatePromptTokens(JsonValue body);
+model::TokenCount EstimateTextTokens(std::string_view text);
+
+/// Of the parsed value: the same for other white space, escapes, member order and number spelling
+/// (1, 1.0).
+uint64_t ContentHash(JsonValue value);
+
+/// XXH3, for tables in memory and keys; not for secrets or against attackers.
+struct Hash128 {
+  uint64_t high = 0;
+  uint64_t low = 0;
+  friend bool operator==(const Hash128&, const Hash128&) = default;
+};
+Hash128 HashBytes(std::string_view bytes);
+
+}  // namespace inferq::wire
