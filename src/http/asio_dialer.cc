@@ -1,0 +1,265 @@
+#include "http/asio_dialer.h"
+
+#include <sys/socket.h>
+
+#include <array>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/connect.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl.hpp>
+#include <boost/asio/write.hpp>
+
+#include "http/interrupt.h"
+#include "runtime/event.h"
+
+namespace inferq::http {
+namespace {
+
+namespace asio = boost::asio;
+namespace ssl = asio::ssl;
+using asio::ip::tcp;
+using base::Code;
+using base::Error;
+using base::Fail;
+using base::Result;
+using base::SteadyTime;
+using boost::system::error_code;
+using runtime::Address;
+using runtime::Awaitable;
+using runtime::Cancellation;
+using runtime::Runtime;
+using runtime::Stream;
+using TlsSocket = ssl::stream<tcp::socket>;
+
+constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
+
+Error SocketError(const error_code& error) {
+  if (error == asio::error::operation_aborted)
+    return Error(Code::kCancelled, "the connection was given up");
+  if (error == ssl::error::stream_truncated) {
+    return Error(Code::kUnavailable, "the TLS connection was cut without a close notice");
+  }
+  return Error(Code::kUnavailable, error.message());
+}
+
+tcp::socket& Lowest(tcp::socket& socket) { return socket; }
+tcp::socket& Lowest(TlsSocket& stream) { return stream.next_layer(); }
+
+/// One connection; `Layer` is the socket or TLS over it.
+template <class Layer>
+class SocketStream final : public Stream {
+ public:
+  template <class... Args>
+  explicit SocketStream(Args&&... args) : layer_(std::forward<Args>(args)...) {}
+
+  Layer& layer() { return layer_; }
+  tcp::socket& socket() { return Lowest(layer_); }
+
+  Awaitable<Result<size_t>> Read(std::span<char> out) override {
+    auto buffer = asio::buffer(out.data(), out.size());
+    auto [error, size] = co_await layer_.async_read_some(buffer, kNoThrow);
+    if (closed_) co_return std::unexpected(SocketError(asio::error::operation_aborted));
+    if (error == asio::error::eof) co_return size_t{0};
+    if (error) co_return std::unexpected(SocketError(error));
+    co_return size;
+  }
+
+  Awaitable<Result<>> Write(std::string_view first, std::string_view second) override {
+    std::array<asio::const_buffer, 2> buffers{asio::buffer(first), asio::buffer(second)};
+    auto [error, size] = co_await asio::async_write(layer_, buffers, kNoThrow);
+    if (closed_) co_return std::unexpected(SocketError(asio::error::operation_aborted));
+    if (error) co_return std::unexpected(SocketError(error));
+    co_return Result<>{};
+  }
+
+  bool Reusable() override {
+    if (closed_ || !socket().is_open()) return false;
+    char byte;
+    ssize_t got = ::recv(socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+  }
+
+  void Close() override {
+    closed_ = true;
+    error_code ignored;
+    socket().close(ignored);
+  }
+
+ private:
+  Layer layer_;
+  bool closed_ = false;
+};
+using PlainStream = SocketStream<tcp::socket>;
+using TlsStream = SocketStream<TlsSocket>;
+
+/// What ended a dial early, as an error; nullopt when nothing did.
+std::optional<Error> Interrupted(const Interrupt& interrupt, const Address& address,
+                                 std::string_view doing) {
+  switch (interrupt.cause()) {
+    case Interrupt::Cause::kNone:
+      return std::nullopt;
+    case Interrupt::Cause::kCancelled:
+      return Error(Code::kCancelled, "cancelled while connecting");
+    case Interrupt::Cause::kTime:
+      break;
+  }
+  return Error(
+      Code::kDeadlineExceeded,
+      fmt::format("{} {} took too long; check the address and the network between here and there",
+                  doing, address.ToString()));
+}
+
+/// A name look-up. It runs on a thread of Asio's and cannot be stopped, so whoever waits may go
+/// away first.
+struct Lookup {
+  explicit Lookup(Runtime& runtime) : resolver(runtime.executor()), ended(runtime) {}
+  tcp::resolver resolver;
+  runtime::Event ended;
+  bool done = false;
+  error_code error;
+  tcp::resolver::results_type results;
+};
+
+class AsioDialer final : public runtime::Dialer {
+ public:
+  explicit AsioDialer(Runtime& runtime) : runtime_(runtime) {}
+
+  Result<> UseTls(const TlsOptions& options);
+  Awaitable<Result<std::unique_ptr<Stream>>> Dial(Address address, SteadyTime deadline,
+                                                  std::shared_ptr<Cancellation> cancel) override;
+
+ private:
+  Awaitable<Result<tcp::resolver::results_type>> Resolve(Address address, SteadyTime deadline,
+                                                         std::shared_ptr<Cancellation> cancel);
+  template <class Layer>
+  Awaitable<Result<std::unique_ptr<Stream>>> Open(std::unique_ptr<SocketStream<Layer>> stream,
+                                                  Address address, SteadyTime deadline,
+                                                  std::shared_ptr<Cancellation> cancel);
+  Awaitable<Result<>> Shake(PlainStream&, Address) { co_return Result<>{}; }
+  Awaitable<Result<>> Shake(TlsStream& stream, Address address);
+
+  Runtime& runtime_;
+  ssl::context tls_{ssl::context::tls_client};
+};
+
+Result<> AsioDialer::UseTls(const TlsOptions& options) {
+  error_code error;
+  tls_.set_verify_mode(ssl::verify_peer, error);
+  SSL_CTX_set_min_proto_version(tls_.native_handle(), TLS1_2_VERSION);
+  if (options.ca_file.empty()) {
+    tls_.set_default_verify_paths(error);
+    if (error) return Fail(Code::kUnavailable, "the system's certificates: {}", error.message());
+    return {};
+  }
+  tls_.load_verify_file(options.ca_file, error);
+  if (error) {
+    return Fail(Code::kInvalidArgument,
+                "the CA file '{}' is not a readable PEM file of certificates ({})", options.ca_file,
+                error.message());
+  }
+  return {};
+}
+
+Awaitable<Result<tcp::resolver::results_type>> AsioDialer::Resolve(
+    Address address, SteadyTime deadline, std::shared_ptr<Cancellation> cancel) {
+  error_code not_literal;
+  auto ip = asio::ip::make_address(address.host, not_literal);
+  if (!not_literal) {
+    tcp::endpoint endpoint(ip, address.port);
+    co_return tcp::resolver::results_type::create(endpoint, address.host,
+                                                  std::to_string(address.port));
+  }
+  auto lookup = std::make_shared<Lookup>(runtime_);
+  lookup->resolver.async_resolve(
+      address.host, std::to_string(address.port), tcp::resolver::numeric_service,
+      [lookup](const error_code& error, tcp::resolver::results_type results) {
+        lookup->done = true;
+        lookup->error = error;
+        lookup->results = std::move(results);
+        lookup->ended.NotifyAll();
+      });
+  Interrupt interrupt(runtime_, std::move(cancel), [lookup] { lookup->ended.NotifyAll(); });
+  interrupt.Arm(deadline);
+  while (!lookup->done && interrupt.cause() == Interrupt::Cause::kNone)
+    co_await lookup->ended.Wait();
+  if (auto error = Interrupted(interrupt, address, "looking up")) co_return std::unexpected(*error);
+  if (lookup->error) {
+    co_return Fail(Code::kUnavailable,
+                   "cannot find the host '{}' ({}); check the name in the address", address.host,
+                   lookup->error.message());
+  }
+  co_return std::move(lookup->results);
+}
+
+// OpenSSL's reason as a sentence for whoever runs the client.
+std::string TlsFailure(SSL* ssl, const Address& address, const error_code& error) {
+  long verdict = SSL_get_verify_result(ssl);
+  if (verdict != X509_V_OK) {
+    return fmt::format(
+        "the certificate of {} is not trusted: {}; check the host name in the address, or name the "
+        "certificate of its issuer as CA file",
+        address.ToString(), X509_verify_cert_error_string(verdict));
+  }
+  return fmt::format("no TLS connection to {}: {}; check that the server speaks https on this port",
+                     address.ToString(), error.message());
+}
+
+Awaitable<Result<>> AsioDialer::Shake(TlsStream& stream, Address address) {
+  TlsSocket& tls = stream.layer();
+  error_code error;
+  asio::ip::make_address(address.host, error);
+  if (error) SSL_set_tlsext_host_name(tls.native_handle(), address.host.c_str());  // names only
+  tls.set_verify_callback(ssl::host_name_verification(address.host), error);
+  auto [failed] = co_await tls.async_handshake(ssl::stream_base::client, kNoThrow);
+  if (failed)
+    co_return Fail(Code::kUnavailable, "{}", TlsFailure(tls.native_handle(), address, failed));
+  co_return Result<>{};
+}
+
+template <class Layer>
+Awaitable<Result<std::unique_ptr<Stream>>> AsioDialer::Open(
+    std::unique_ptr<SocketStream<Layer>> stream, Address address, SteadyTime deadline,
+    std::shared_ptr<Cancellation> cancel) {
+  INFERQ_CO_ASSIGN(auto endpoints, co_await Resolve(address, deadline, cancel));
+  Interrupt interrupt(runtime_, std::move(cancel), [s = stream.get()] { s->Close(); });
+  interrupt.Arm(deadline);
+  if (auto error = Interrupted(interrupt, address, "connecting to"))
+    co_return std::unexpected(*error);
+  auto [failed, endpoint] = co_await asio::async_connect(stream->socket(), endpoints, kNoThrow);
+  if (auto error = Interrupted(interrupt, address, "connecting to"))
+    co_return std::unexpected(*error);
+  if (failed) {
+    co_return Fail(Code::kUnavailable,
+                   "cannot connect to {} ({}); check that the server runs and listens there",
+                   address.ToString(), failed.message());
+  }
+  error_code ignored;
+  stream->socket().set_option(tcp::no_delay(true), ignored);
+  auto shaken = co_await Shake(*stream, address);
+  if (auto error = Interrupted(interrupt, address, "the TLS handshake with")) {
+    co_return std::unexpected(*error);
+  }
+  if (!shaken) co_return std::unexpected(shaken.error());
+  co_return std::move(stream);
+}
+
+Awaitable<Result<std::unique_ptr<Stream>>> AsioDialer::Dial(Address address, SteadyTime deadline,
+                                                            std::shared_ptr<Cancellation> cancel) {
+  auto executor = runtime_.executor();
+  if (address.tls) {
+    auto stream = std::make_unique<TlsStream>(executor, tls_);
+    co_return co_await Open(std::move(stream), address, deadline, cancel);
+  }
+  auto stream = std::make_unique<PlainStream>(executor);
+  co_return co_await Open(std::move(stream), address, deadline, cancel);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<runtime::Dialer>> MakeAsioDialer(Runtime& runtime, TlsOptions options) {
+  auto dialer = std::make_unique<AsioDialer>(runtime);
+  INFERQ_TRY(dialer->UseTls(options));
+  return dialer;
+}
+
+}  // namespace inferq::http
