@@ -1,0 +1,161 @@
+// Claim, Start, Renew.
+
+#include <algorithm>
+
+#include "queue/local/local_queue_impl.h"
+
+namespace inferq::queue {
+
+using base::Code;
+using model::State;
+using model::TaskId;
+
+namespace {
+
+constexpr uint32_t kMaxClaim = 10'000;
+constexpr size_t kMaxCheckpointBytes = size_t{64} * 1024;
+constexpr base::Micros kMaxLease = std::chrono::hours(24);
+
+base::Result<> CheckClaim(const ClaimRequest& request) {
+  if (request.max_tasks < 1 || request.max_tasks > kMaxClaim) {
+    return base::Fail(Code::kInvalidArgument, "max_tasks must be in [1, {}], not {}", kMaxClaim,
+                      request.max_tasks);
+  }
+  if (request.lanes.empty()) return base::Fail(Code::kInvalidArgument, "a claim must name lanes");
+  if (request.lease <= base::Micros(0) || request.lease > kMaxLease) {
+    return base::Fail(Code::kInvalidArgument, "lease must be above 0 and at most 24 h");
+  }
+  return {};
+}
+
+}  // namespace
+
+struct LocalQueue::Waiter {
+  const ClaimRequest& request;
+  runtime::Event event;
+  bool woken = false;
+
+  bool Serves(const std::string& lane) const {
+    return std::ranges::find(request.lanes, lane) != request.lanes.end();
+  }
+  void Wake() {
+    woken = true;
+    event.NotifyAll();
+  }
+};
+
+Awaitable<base::Result<std::vector<ClaimedTask>>> LocalQueue::Claim(ClaimRequest request) {
+  INFERQ_CO_TRY(Ready());
+  INFERQ_CO_TRY(CheckClaim(request));
+  while (true) {
+    std::vector<ClaimedTask> claimed = PickNow(request);
+    if (!claimed.empty() || SteadyNow() >= request.wait_until) co_return claimed;
+    Waiter waiter{.request = request, .event = runtime::Event(runtime_)};
+    auto place = waiters_.insert(waiters_.end(), &waiter);
+    co_await waiter.event.WaitUntil(request.wait_until);
+    waiters_.erase(place);
+    if (phase_ != Phase::kOpen) co_return std::vector<ClaimedTask>{};
+    INFERQ_CO_TRY(Ready());
+  }
+}
+
+std::vector<ClaimedTask> LocalQueue::PickNow(const ClaimRequest& request) {
+  sched::PickRequest pick{.lanes = request.lanes,
+                          .max_tasks = request.max_tasks,
+                          .token_budget = request.token_budget,
+                          .now = WallNow()};
+  std::vector<ClaimedTask> claimed;
+  for (TaskId id : scheduler_->Pick(pick)) claimed.push_back(Lease(*tasks_.Find(id), request));
+  if (!claimed.empty()) ArmTimer();
+  return claimed;
+}
+
+// The scheduler has charged the tenant already.
+ClaimedTask LocalQueue::Lease(Task& task, const ClaimRequest& request) {
+  task.fence = fences_.Next();
+  task.lease = std::make_unique<ActiveLease>(request.worker, SteadyNow() + request.lease);
+  lease_due_.Add(task.lease->expires, task.id);
+  charged_ = true;
+  MoveTo(task, State::kLeased, Wait::kRides);
+  ClaimedTask claimed{.id = task.id,
+                      .fence = task.fence,
+                      .spec = tasks_.SpecOf(task),
+                      .attempt = task.attempts + 1,
+                      .alone = task.suspect,
+                      .checkpoint = {}};
+  if (task.extra) claimed.checkpoint = task.extra->checkpoint;
+  return claimed;
+}
+
+// Wakes the longest-waiting claim that serves the lane.
+void LocalQueue::WakeClaims(const std::string& lane) {
+  for (Waiter* waiter : waiters_) {
+    if (waiter->woken || !waiter->Serves(lane)) continue;
+    waiter->Wake();
+    return;
+  }
+}
+
+void LocalQueue::WakeAllClaims() {
+  for (Waiter* waiter : waiters_) waiter->Wake();
+}
+
+// The task, if `ref` is its newest claim and that has not ended.
+base::Result<Task*> LocalQueue::Holding(const TaskRef& ref) {
+  Task* task = tasks_.Find(ref.id);
+  if (task == nullptr) return base::Fail(Code::kAborted, "{} does not exist", ToString(ref.id));
+  if (task->fence != ref.fence || !HasLease(task->state)) {
+    return base::Fail(Code::kAborted,
+                      "the claim of {} is lost: it is {}, newest fence {:#x}, not {:#x}",
+                      ToString(ref.id), StateName(task->state), task->fence.value, ref.fence.value);
+  }
+  return task;
+}
+
+Awaitable<std::vector<base::Result<>>> LocalQueue::Start(std::vector<TaskRef> tasks) {
+  if (auto ready = Ready(); !ready) co_return Items(tasks.size(), ready);
+  Items items;
+  for (const TaskRef& ref : tasks) items.push_back(StartOne(ref));
+  co_return items;
+}
+
+base::Result<> LocalQueue::StartOne(const TaskRef& ref) {
+  INFERQ_ASSIGN(Task * task, Holding(ref));
+  if (task->state == State::kRunning) return {};  // told twice
+  ++task->attempts;
+  task->lease->started = SteadyNow();
+  index_.CountAttempt(task->tenant, task->batch);
+  MoveTo(*task, State::kRunning, Wait::kRides);
+  return {};
+}
+
+Awaitable<std::vector<RenewalReply>> LocalQueue::Renew(std::vector<Renewal> renewals) {
+  std::vector<RenewalReply> replies;
+  bool ready = Ready().has_value();
+  for (Renewal& renewal : renewals) {
+    replies.push_back(ready ? RenewOne(renewal) : RenewalReply::kLost);
+  }
+  if (ready) ArmTimer();
+  co_return replies;
+}
+
+RenewalReply LocalQueue::RenewOne(Renewal& renewal) {
+  auto held = Holding(renewal.task);
+  if (!held) {
+    const Task* task = tasks_.Find(renewal.task.id);
+    bool cancelled =
+        task != nullptr && task->fence == renewal.task.fence && task->state == State::kCancelled;
+    return cancelled ? RenewalReply::kCancelRequested : RenewalReply::kLost;
+  }
+  Task& task = **held;
+  lease_due_.Remove(task.lease->expires, task.id);
+  task.lease->expires = SteadyNow() + std::clamp(renewal.lease, base::Micros(1), kMaxLease);
+  lease_due_.Add(task.lease->expires, task.id);
+  if (renewal.checkpoint && renewal.checkpoint->size() <= kMaxCheckpointBytes) {
+    task.Extra().checkpoint = *std::move(renewal.checkpoint);
+    Changed(task, kDirtyCheckpoint, Wait::kRides);
+  }
+  return RenewalReply::kHeld;
+}
+
+}  // namespace inferq::queue

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "queue/local/journal.h"
+#include "runtime/event.h"
+#include "runtime/runtime.h"
+
+namespace inferq::queue {
+
+/// Writes changes in groups: while one commit is under way the next group gathers, and one fsync
+/// serves all of it. Groups are numbered from 1 and committed in that order, one at a time.
+///
+/// The owner changes its memory first, then says Request() (someone waits) or Ride() (nobody does).
+/// When the group's turn comes it is asked once for all rows that changed since. A failed commit is
+/// final: that group and all later ones fail.
+///
+/// All calls on the strand. It may be destroyed while a commit is under way, whose end then goes
+/// unnoticed; nobody may wait then.
+class GroupCommit {
+ public:
+  using Group = uint64_t;
+  struct Owner {
+    std::function<ChangeSet()> collect;     ///< The rows of the group that starts now.
+    std::function<void(Group)> on_durable;  ///< Before those who wait for it resume.
+  };
+
+  /// @param linger  how long a riding change may stay unwritten when nobody waits for a commit.
+  GroupCommit(runtime::Runtime& runtime, std::shared_ptr<Journal> journal, base::Micros linger,
+              Owner owner);
+  ~GroupCommit();
+  GroupCommit(const GroupCommit&) = delete;
+  GroupCommit& operator=(const GroupCommit&) = delete;
+
+  /// Number of the group that a change made now belongs to.
+  Group current() const { return started_ + 1; }
+  /// Everything up to this group is durable.
+  Group durable() const { return durable_; }
+  const std::optional<base::Error>& failure() const { return failure_; }
+
+  /// Commits the current group as soon as the one under way is done.
+  void Request();
+  /// Commits it with the next one, at the latest after the linger time.
+  void Ride();
+  /// Suspends until `group` is durable or failed. Does not start its commit.
+  runtime::Awaitable<base::Result<>> WaitFor(Group group);
+
+ private:
+  void Schedule();
+  void Begin();
+  void Finish(base::Result<> result);
+  template <class Fn>
+  auto WhileAlive(Fn fn);
+
+  runtime::Runtime& runtime_;
+  std::shared_ptr<Journal> journal_;
+  base::Micros linger_;
+  Owner owner_;
+  std::shared_ptr<char> alive_ = std::make_shared<char>();
+  std::shared_ptr<runtime::Event> gathering_;  // of the group current()
+  std::shared_ptr<runtime::Event> in_flight_;  // null: no commit under way
+  Group started_ = 0;
+  Group durable_ = 0;
+  bool requested_ = false;
+  bool scheduled_ = false;
+  runtime::Runtime::TimerId linger_timer_ = 0;
+  std::optional<base::Error> failure_;
+};
+
+}  // namespace inferq::queue

@@ -1,0 +1,162 @@
+#include "queue/local/group_commit.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "queue/local/fence_source.h"
+#include "queue/local/local_queue.h"
+#include "queue/local/memory_journal.h"
+#include "testing/sim_runtime.h"
+
+namespace inferq::queue {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::ElementsAre;
+
+/// Changes are numbers; a commit remembers which it held.
+class NumberJournal final : public Journal {
+ public:
+  base::Result<> Open(const RecoveryVisitor&) override { return {}; }
+  base::Result<> Commit(const ChangeSet& changes) override {
+    std::vector<uint64_t> numbers;
+    for (const StateRow& row : changes.states) numbers.push_back(row.id.value);
+    if (fail) return base::Fail(base::Code::kUnavailable, "broken");
+    commits.push_back(numbers);
+    return {};
+  }
+  base::Result<> Close() override { return {}; }
+  std::vector<std::vector<uint64_t>> commits;
+  bool fail = false;
+};
+
+class GroupCommitTest : public ::testing::Test {
+ protected:
+  GroupCommitTest() : sim_({.seed = 1, .max_blocking_delay = 1ms}) {
+    commits_.emplace(sim_, journal_, 20ms,
+                     GroupCommit::Owner{.collect = [this] { return Collect(); },
+                                        .on_durable = [](GroupCommit::Group) {}});
+  }
+  ChangeSet Collect() {
+    ChangeSet changes;
+    for (uint64_t number : std::exchange(changed_, {}))
+      changes.states.emplace_back().id = model::TaskId{number};
+    return changes;
+  }
+  // Changes something and waits until it is durable.
+  static runtime::Awaitable<void> Write(GroupCommitTest& test, uint64_t number) {
+    test.changed_.push_back(number);
+    test.commits_->Request();
+    auto result = co_await test.commits_->WaitFor(test.commits_->current());
+    (result ? test.durable_ : test.failed_).push_back(number);
+  }
+
+  testing::SimRuntime sim_;
+  std::shared_ptr<NumberJournal> journal_ = std::make_shared<NumberJournal>();
+  std::vector<uint64_t> changed_;
+  std::vector<uint64_t> durable_;
+  std::vector<uint64_t> failed_;
+  std::optional<GroupCommit> commits_;
+};
+
+TEST_F(GroupCommitTest, GathersWhileACommitIsUnderWay) {
+  sim_.SpawnDetached(Write(*this, 1));
+  sim_.RunUntil([this] { return changed_.empty() && commits_->current() == 2; }, 0s);
+  for (uint64_t n = 2; n <= 5; ++n) sim_.SpawnDetached(Write(*this, n));
+  sim_.RunUntilIdle();
+  EXPECT_THAT(journal_->commits, ElementsAre(ElementsAre(1), ElementsAre(2, 3, 4, 5)));
+  EXPECT_THAT(durable_, ElementsAre(1, 2, 3, 4, 5));
+}
+
+TEST_F(GroupCommitTest, NobodyResumesBeforeTheCommit) {
+  sim_.SpawnDetached(Write(*this, 1));
+  EXPECT_TRUE(sim_.RunUntil([this] { return !durable_.empty(); }));
+  EXPECT_THAT(journal_->commits, ElementsAre(ElementsAre(1)));
+}
+
+TEST_F(GroupCommitTest, RidingChangesGoWithTheNextCommitOrAfterTheLinger) {
+  changed_.push_back(1);
+  commits_->Ride();
+  sim_.RunFor(10ms);
+  EXPECT_TRUE(journal_->commits.empty());
+  sim_.Run(Write(*this, 2));
+  EXPECT_THAT(journal_->commits, ElementsAre(ElementsAre(1, 2)));
+  changed_.push_back(3);
+  commits_->Ride();
+  sim_.RunFor(19ms);
+  EXPECT_EQ(journal_->commits.size(), 1u);
+  sim_.RunFor(2ms);
+  EXPECT_THAT(journal_->commits, ElementsAre(ElementsAre(1, 2), ElementsAre(3)));
+}
+
+TEST_F(GroupCommitTest, AFailureIsFinalForAllThatWaitAndAllThatCome) {
+  journal_->fail = true;
+  sim_.SpawnDetached(Write(*this, 1));
+  sim_.RunUntil([this] { return commits_->current() == 2; }, 0s);
+  sim_.SpawnDetached(Write(*this, 2));  // in the group behind it
+  sim_.RunUntilIdle();
+  EXPECT_THAT(failed_, ElementsAre(2, 1));
+  journal_->fail = false;
+  sim_.Run(Write(*this, 3));
+  EXPECT_THAT(failed_, ElementsAre(2, 1, 3));
+  EXPECT_TRUE(journal_->commits.empty());
+}
+
+TEST_F(GroupCommitTest, MayBeDestroyedDuringACommit) {
+  commits_->Request();
+  sim_.RunUntil([this] { return commits_->current() == 2; }, 0s);
+  commits_.reset();
+  sim_.RunUntilIdle();
+  EXPECT_EQ(sim_.pending(), 0u);
+}
+
+TEST(FenceSourceTest, ReservesTheNextIncarnationLongBeforeItIsUsed) {
+  FenceSource fences(7, UINT32_MAX / 2 - 1);
+  EXPECT_EQ(fences.reserved(), 7u);
+  EXPECT_EQ(fences.Next(), model::MakeFence(7, UINT32_MAX / 2));
+  EXPECT_EQ(fences.reserved(), 8u);
+}
+
+TEST(FenceSourceTest, GoesOnInTheReservedIncarnation) {
+  FenceSource fences(7, UINT32_MAX - 1);
+  EXPECT_EQ(fences.Next(), model::MakeFence(7, UINT32_MAX));
+  EXPECT_EQ(fences.Next(), model::MakeFence(8, 1));
+  EXPECT_EQ(fences.reserved(), 8u);
+}
+
+// A failed journal: nothing is acknowledged, the queue stays unhealthy, a restart shows what was
+// durable.
+TEST(LocalQueueFailureTest, NothingIsAcknowledgedAfterAFailedCommit) {
+  testing::SimRuntime sim;
+  auto store = std::make_shared<MemoryStore>();
+  auto queue = MakeLocalQueue(sim, MakeMemoryJournal(store));
+  ASSERT_TRUE(sim.Run(queue->Open()));
+  model::TaskSpec spec;
+  spec.lane = "m";
+  model::TaskId id = sim.Run(queue->Submit({spec})).value()[0];
+  auto claimed = sim.Run(queue->Claim({.worker = "w", .lanes = {"m"}})).value();
+  TaskRef ref{claimed[0].id, claimed[0].fence};
+  ASSERT_TRUE(sim.Run(queue->Start({ref}))[0]);
+  store->FailCommits(base::Error(base::Code::kResourceExhausted, "disk full"));
+  Completion completion{.task = ref};
+  auto items = sim.Run(queue->Complete({completion}));
+  ASSERT_FALSE(items[0].has_value());
+  EXPECT_EQ(items[0].error().code(), base::Code::kResourceExhausted);
+  EXPECT_FALSE(queue->healthy());
+  store->FailCommits(std::nullopt);
+  EXPECT_FALSE(sim.Run(queue->Submit({spec})).has_value());
+  EXPECT_FALSE(sim.Run(queue->Get(id)).has_value()) << "memory is ahead of the disk";
+  EXPECT_FALSE(sim.Run(queue->Claim({.worker = "w", .lanes = {"m"}})).has_value());
+  EXPECT_EQ(sim.Run(queue->Renew({Renewal{.task = ref}}))[0], RenewalReply::kLost);
+  EXPECT_EQ(queue->Stats({}).by_state[static_cast<size_t>(model::State::kSucceeded)], 0u);
+  queue = MakeLocalQueue(sim, MakeMemoryJournal(store));
+  ASSERT_TRUE(sim.Run(queue->Open()));
+  EXPECT_EQ(sim.Run(queue->Get(id)).value().state, model::State::kQueued);
+  EXPECT_EQ(store->tasks(), 1u);
+  EXPECT_TRUE(sim.Run(queue->Close()));
+}
+
+}  // namespace
+}  // namespace inferq::queue

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "base/mutex.h"
+#include "queue/local/journal.h"
+
+namespace inferq::queue {
+
+/// The rows of a queue without a disk, for tests. Outlives the queue: opening a journal on it again
+/// is a restart. Any thread may call.
+class MemoryStore {
+ public:
+  /// Makes every commit from now on fail with `error`; nullopt mends it.
+  void FailCommits(std::optional<base::Error> error);
+  /// Commits that succeeded so far.
+  uint64_t commits() const;
+  /// Tasks stored.
+  size_t tasks() const;
+
+ private:
+  friend class MemoryJournal;
+
+  base::Result<> Apply(const ChangeSet& changes);
+  void Visit(const RecoveryVisitor& visitor) const;
+
+  mutable base::Mutex mu_;
+  std::map<model::TaskId, SpecRow> specs_ GUARDED_BY(mu_);
+  std::map<model::TaskId, StateRow> states_ GUARDED_BY(mu_);
+  std::map<model::TaskId, std::string> checkpoints_ GUARDED_BY(mu_);
+  std::map<std::pair<std::string, std::string>, KeyRow> keys_ GUARDED_BY(mu_);
+  std::map<std::string, double> tenant_times_ GUARDED_BY(mu_);
+  std::optional<Meta> meta_ GUARDED_BY(mu_);
+  std::optional<base::Error> failure_ GUARDED_BY(mu_);
+  uint64_t commits_ GUARDED_BY(mu_) = 0;
+};
+
+std::unique_ptr<Journal> MakeMemoryJournal(std::shared_ptr<MemoryStore> store);
+
+}  // namespace inferq::queue

@@ -1,0 +1,186 @@
+#include "queue/local/sqlite_db.h"
+
+#include <bit>
+#include <cstring>
+
+namespace inferq::queue {
+
+using base::Code;
+
+namespace {
+
+Code CodeOf(int sqlite_code) {
+  switch (sqlite_code & 0xFF) {
+    case SQLITE_FULL:
+    case SQLITE_NOMEM:
+    case SQLITE_TOOBIG:
+      return Code::kResourceExhausted;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+    case SQLITE_CONSTRAINT:
+    case SQLITE_MISMATCH:
+      return Code::kDataLoss;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return Code::kFailedPrecondition;
+    case SQLITE_PERM:
+    case SQLITE_READONLY:
+    case SQLITE_AUTH:
+      return Code::kPermissionDenied;
+    default:
+      return Code::kUnavailable;
+  }
+}
+
+}  // namespace
+
+base::Result<> SqliteDb::Open(const std::string& path, const std::string& vfs) {
+  path_ = path;
+  int flags =
+      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+  int code = sqlite3_open_v2(path.c_str(), &db_, flags, vfs.empty() ? nullptr : vfs.c_str());
+  if (code == SQLITE_OK) return {};
+  base::Error error = Failure("open");
+  Close();
+  return std::unexpected(std::move(error));
+}
+
+void SqliteDb::Close() {
+  sqlite3_close_v2(db_);  // statements that are left keep it until they go
+  db_ = nullptr;
+}
+
+base::Error SqliteDb::Failure(std::string_view what) const {
+  int code = db_ == nullptr ? SQLITE_NOMEM : sqlite3_extended_errcode(db_);
+  if ((code & 0xFF) == SQLITE_BUSY) {
+    return base::Error(CodeOf(code),
+                       fmt::format("{} {}: another process has it open; stop that or choose "
+                                   "another directory",
+                                   what, path_));
+  }
+  return base::Error(CodeOf(code),
+                     fmt::format("{} {}: {} (SQLite code {})", what, path_,
+                                 db_ == nullptr ? "out of memory" : sqlite3_errmsg(db_), code));
+}
+
+base::Result<> SqliteDb::Exec(const char* sql) {
+  if (sqlite3_exec(db_, sql, nullptr, nullptr, nullptr) == SQLITE_OK) return {};
+  return std::unexpected(Failure("write"));
+}
+
+base::Result<int64_t> SqliteDb::QueryInt(const char* sql) {
+  SqliteRow row;
+  INFERQ_TRY(row.Prepare(*this, sql));
+  INFERQ_ASSIGN(bool found, row.Step());
+  return found ? row.TakeInt() : 0;
+}
+
+base::Result<> SqliteRow::Prepare(SqliteDb& db, const char* sql) {
+  db_ = &db;
+  int code =
+      sqlite3_prepare_v3(db.handle(), sql, -1, SQLITE_PREPARE_PERSISTENT, &statement_, nullptr);
+  if (code == SQLITE_OK) return {};
+  return std::unexpected(db.Failure("read"));
+}
+
+// Multiply-and-rotate mixing: finds damage, not malice.
+void SqliteRow::Mix(uint64_t value) {
+  sum_ = std::rotl((sum_ ^ value) * 0x9e3779b97f4a7c15ULL, 29) + 0x632be59bd9b4e019ULL;
+}
+
+void SqliteRow::Mix(std::string_view bytes) {
+  Mix(bytes.size());
+  for (; bytes.size() >= 8; bytes.remove_prefix(8)) {
+    uint64_t word;
+    std::memcpy(&word, bytes.data(), 8);
+    Mix(word);
+  }
+  uint64_t rest = 0;
+  if (!bytes.empty()) std::memcpy(&rest, bytes.data(), bytes.size());
+  Mix(rest);
+}
+
+void SqliteRow::Put(int64_t value) {
+  Mix(static_cast<uint64_t>(value));
+  sqlite3_bind_int64(statement_, ++column_, value);
+}
+
+void SqliteRow::Put(double value) {
+  Mix(std::bit_cast<uint64_t>(value));
+  sqlite3_bind_double(statement_, ++column_, value);
+}
+
+void SqliteRow::Put(const std::optional<int64_t>& value) {
+  if (value) return Put(*value);
+  Mix(uint64_t{0});
+  sqlite3_bind_null(statement_, ++column_);
+}
+
+void SqliteRow::Put(std::string_view text) {
+  Mix(text);
+  const char* data = text.empty() ? "" : text.data();  // a null pointer would bind NULL
+  sqlite3_bind_text(statement_, ++column_, data, static_cast<int>(text.size()), SQLITE_STATIC);
+}
+
+void SqliteRow::PutBlob(std::string_view bytes) {
+  Mix(bytes);
+  const char* data = bytes.empty() ? "" : bytes.data();
+  sqlite3_bind_blob(statement_, ++column_, data, static_cast<int>(bytes.size()), SQLITE_STATIC);
+}
+
+void SqliteRow::PutSum() { sqlite3_bind_int64(statement_, ++column_, static_cast<int64_t>(sum_)); }
+
+void SqliteRow::Restart() {
+  column_ = 0;
+  sum_ = 0;
+}
+
+base::Result<> SqliteRow::Run() {
+  int code = sqlite3_step(statement_);
+  base::Result<> result;
+  if (code != SQLITE_DONE) result = std::unexpected(db_->Failure("write"));
+  sqlite3_reset(statement_);
+  Restart();
+  return result;
+}
+
+base::Result<bool> SqliteRow::Step() {
+  Restart();
+  int code = sqlite3_step(statement_);
+  if (code == SQLITE_ROW) return true;
+  if (code == SQLITE_DONE) return false;
+  return std::unexpected(db_->Failure("read"));
+}
+
+int64_t SqliteRow::TakeInt() {
+  int64_t value = sqlite3_column_int64(statement_, column_++);
+  Mix(static_cast<uint64_t>(value));
+  return value;
+}
+
+double SqliteRow::TakeDouble() {
+  double value = sqlite3_column_double(statement_, column_++);
+  Mix(std::bit_cast<uint64_t>(value));
+  return value;
+}
+
+std::optional<int64_t> SqliteRow::TakeOptional() {
+  bool none = sqlite3_column_type(statement_, column_) == SQLITE_NULL;
+  int64_t value = TakeInt();
+  return none ? std::nullopt : std::optional(value);
+}
+
+std::string SqliteRow::TakeText() {
+  const void* data = sqlite3_column_blob(statement_, column_);
+  auto size = static_cast<size_t>(sqlite3_column_bytes(statement_, column_));
+  ++column_;
+  std::string text(static_cast<const char*>(data), data == nullptr ? 0 : size);
+  Mix(text);
+  return text;
+}
+
+bool SqliteRow::SumFits() {
+  return static_cast<uint64_t>(sqlite3_column_int64(statement_, column_++)) == sum_;
+}
+
+}  // namespace inferq::queue

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <sqlite3.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace inferq::queue {
+
+/// An SQLite connection. One thread at a time.
+class SqliteDb {
+ public:
+  SqliteDb() = default;
+  ~SqliteDb() { Close(); }
+  SqliteDb(const SqliteDb&) = delete;
+  SqliteDb& operator=(const SqliteDb&) = delete;
+
+  /// Opens or makes a file. `vfs` empty: the machine's files.
+  base::Result<> Open(const std::string& path, const std::string& vfs);
+  void Close();
+  bool is_open() const { return db_ != nullptr; }
+
+  /// Runs statements that return nothing of interest.
+  base::Result<> Exec(const char* sql);
+  /// The first column of the first row.
+  base::Result<int64_t> QueryInt(const char* sql);
+  /// What the last failure means to our callers: kResourceExhausted disk full, kDataLoss damaged,
+  /// kFailedPrecondition held by another process, kPermissionDenied, kUnavailable anything else.
+  base::Error Failure(std::string_view what) const;
+  sqlite3* handle() { return db_; }
+
+ private:
+  sqlite3* db_ = nullptr;
+  std::string path_;
+};
+
+/// A prepared statement over a row that ends in a checksum: values are bound or read in the order
+/// of the columns, and mixed into the sum on the way.
+class SqliteRow {
+ public:
+  SqliteRow() = default;
+  ~SqliteRow() { sqlite3_finalize(statement_); }
+  SqliteRow(const SqliteRow&) = delete;
+  SqliteRow& operator=(const SqliteRow&) = delete;
+
+  base::Result<> Prepare(SqliteDb& db, const char* sql);
+
+  // Writing: Put... each, PutSum, then Run.
+  void Put(int64_t value);
+  void Put(uint64_t value) { Put(static_cast<int64_t>(value)); }
+  void Put(uint32_t value) { Put(static_cast<int64_t>(value)); }
+  void Put(int value) { Put(static_cast<int64_t>(value)); }
+  void Put(double value);
+  void Put(const std::optional<int64_t>& value);
+  /// Must stay valid until Run.
+  void Put(std::string_view text);
+  void PutBlob(std::string_view bytes);
+  void PutSum();
+  /// Executes, and makes ready for the next row.
+  base::Result<> Run();
+
+  // Reading: Step, then Take... each, then SumFits.
+  /// False: no more rows.
+  base::Result<bool> Step();
+  int64_t TakeInt();
+  uint64_t TakeUint() { return static_cast<uint64_t>(TakeInt()); }
+  double TakeDouble();
+  std::optional<int64_t> TakeOptional();
+  std::string TakeText();
+  /// Whether the sum in the next column is that of what was taken.
+  bool SumFits();
+
+ private:
+  void Mix(uint64_t value);
+  void Mix(std::string_view bytes);
+  void Restart();
+
+  SqliteDb* db_ = nullptr;
+  sqlite3_stmt* statement_ = nullptr;
+  int column_ = 0;
+  uint64_t sum_ = 0;
+};
+
+}  // namespace inferq::queue

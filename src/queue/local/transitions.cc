@@ -1,0 +1,226 @@
+// Every change of a task's state, and what follows from it.
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "queue/local/local_queue_impl.h"
+
+namespace inferq::queue {
+
+using model::State;
+using model::TaskId;
+
+// Marks rows for the group that gathers.
+void LocalQueue::Changed(Task& task, uint8_t what, Wait wait) {
+  if (task.dirty == 0) dirty_.push_back(task.id);
+  task.dirty |= what;
+  if (wait == Wait::kAwaited) {
+    task.change = commits_->current();
+    commits_->Request();
+  } else {
+    commits_->Ride();
+  }
+}
+
+// Counts at once, or when durable: then later counts of the task have to wait their turn too.
+void LocalQueue::Count(const Task& task, std::optional<State> from, bool deferred) {
+  if (deferred) {
+    deltas_.push_back({task.id, from, task.state});
+  } else {
+    index_.Count(task.tenant, task.batch, from, task.state);
+  }
+}
+
+void LocalQueue::MoveTo(Task& task, State to, Wait wait) {
+  INFERQ_CHECK(model::CanMove(task.state, to));
+  State from = task.state;
+  task.state = to;
+  ++task.version;
+  bool deferred = IsTerminal(to) || task.change > commits_->durable();
+  Count(task, from, deferred);
+  if (deferred) task.change = commits_->current();
+  Changed(task, kDirtyState, wait);
+}
+
+void LocalQueue::Enqueue(Task& task, Wait wait) {
+  MoveTo(task, State::kQueued, wait);
+  scheduler_->Add(EntryOf(task));
+  WakeClaims(LaneName(task));
+}
+
+// Lets a blocked task without unfinished parents go on, now or when its time comes.
+void LocalQueue::TryUnblock(Task& task, Wait wait) {
+  auto wake = task.WakeTime();
+  if (wake && *wake > WallNow()) {
+    wake_due_.Add(*wake, task.id);
+    ArmTimer();
+    return;
+  }
+  if (task.extra) task.extra->retry_at = {};
+  Enqueue(task, wait);
+}
+
+void LocalQueue::EndLease(Task& task, Owes owes, model::TokenCount actual) {
+  lease_due_.Remove(task.lease->expires, task.id);
+  task.lease.reset();
+  const std::string& tenant = TenantName(task);
+  model::TokenCount charged = EntryOf(task).cost;
+  if (owes == Owes::kCharge) {
+    scheduler_->Settle(tenant, charged, actual == 0 ? charged : actual);
+  } else {
+    scheduler_->Refund(tenant, charged);
+  }
+  charged_ = true;
+  if (options_.tenants.contains(tenant)) WakeAllClaims();  // it may have been at its cap
+}
+
+// Takes the task out of what its state put it into.
+void LocalQueue::LeaveState(Task& task) {
+  INFERQ_CHECK(task.lease == nullptr);
+  if (task.state == State::kQueued) {
+    scheduler_->Remove(task.id);
+  } else if (task.state == State::kBlocked) {
+    if (task.UnfinishedParents() > 0) {
+      StopWaitingForParents(task);
+    } else if (auto wake = task.WakeTime()) {
+      wake_due_.Remove(*wake, task.id);
+    }
+  }
+}
+
+void LocalQueue::EndOne(Task& task, State to, base::Code code, std::string message,
+                        model::Extent result) {
+  LeaveState(task);
+  if (task.expires_at) expiry_due_.Remove(*task.expires_at, task.id);
+  task.code = code;
+  task.result = result;
+  if (!message.empty()) task.Extra().message = std::move(message);
+  if (task.extra) {
+    task.extra->retry_at = {};
+    if (!task.extra->checkpoint.empty()) {
+      task.extra->checkpoint = {};
+      Changed(task, kDirtyCheckpoint, Wait::kAwaited);
+    }
+  }
+  task.finish_sequence = ++last_finish_;
+  index_.AddFinish(task.finish_sequence, task.id, task.tenant, task.batch);
+  MoveTo(task, to, Wait::kAwaited);
+  --live_;
+  ++finished_since_open_;
+}
+
+// Ends a task without a lease, and tells those that wait for it.
+void LocalQueue::End(Task& task, State to, base::Code code, std::string message,
+                     model::Extent result) {
+  EndOne(task, to, code, std::move(message), result);
+  EndChildren(task.id);
+}
+
+// Ends whoever may not run because of a task that ended, and so on; lets the others go on.
+void LocalQueue::EndChildren(TaskId id) {
+  std::vector<TaskId> ended = {id};
+  for (size_t i = 0; i < ended.size(); ++i) {
+    const Task& parent = *tasks_.Find(ended[i]);
+    for (TaskId child_id : dependents_.ChildrenOf(parent.id)) {
+      Task& child = *tasks_.Find(child_id);
+      if (Forbids(child, parent)) {
+        FailForParent(child, parent);
+        ended.push_back(child_id);
+      } else {
+        ParentEnded(child);
+      }
+    }
+  }
+}
+
+void LocalQueue::FailForParent(Task& child, const Task& parent) {
+  EndOne(child, State::kFailed, base::Code::kFailedPrecondition,
+         fmt::format("parent {} ended as {}", ToString(parent.id), StateName(parent.state)), {});
+}
+
+// One parent less to wait for.
+void LocalQueue::ParentEnded(Task& child) {
+  if (child.UnfinishedParents() > 1) {
+    int before = ContributionOf(child);
+    --child.extra->unfinished_parents;
+    AddContribution(child, ContributionOf(child) - before);
+    return;
+  }
+  StopWaitingForParents(child);
+  child.eligible = std::max(child.eligible, WallNow());
+  Changed(child, kDirtyState, Wait::kAwaited);
+  TryUnblock(child, Wait::kAwaited);
+}
+
+// Counts the task's live parents; while there are some it is listed under all of them.
+void LocalQueue::WaitForParents(Task& task) {
+  if (!task.extra) return;
+  auto live = [this](TaskId parent) { return !IsTerminal(tasks_.Find(parent)->state); };
+  auto unfinished = static_cast<uint32_t>(std::ranges::count_if(task.extra->parents, live));
+  task.extra->unfinished_parents = unfinished;
+  if (unfinished == 0) return;
+  dependents_.Add(task.id, task.extra->parents);
+  AddContribution(task, ContributionOf(task));
+}
+
+void LocalQueue::StopWaitingForParents(Task& task) {
+  AddContribution(task, -ContributionOf(task));
+  dependents_.Remove(task.id, task.extra->parents);
+  task.extra->unfinished_parents = 0;
+}
+
+// Points that a waiting child adds to each of its parents: all of them for the last one it waits
+// for.
+int LocalQueue::ContributionOf(const Task& child) const {
+  if (child.UnfinishedParents() == 0) return 0;
+  auto parents = static_cast<int64_t>(child.extra->parents.size());
+  int64_t others_done = parents - child.UnfinishedParents();
+  return static_cast<int>(options_.boost_per_child * (others_done + 1) / parents);
+}
+
+void LocalQueue::AddContribution(const Task& child, int points) {
+  if (points == 0) return;
+  for (TaskId id : child.extra->parents) {
+    dependents_.AddBoost(id, points);
+    const Task& parent = *tasks_.Find(id);
+    if (parent.state == State::kQueued) scheduler_->Edit(id, KeyOf(parent), parent.deadline);
+  }
+}
+
+// Whether this parent's ending keeps the child from ever running.
+bool LocalQueue::Forbids(const Task& child, const Task& parent) {
+  return child.extra->parent_policy == model::ParentPolicy::kAllSucceeded &&
+         IsTerminal(parent.state) && parent.state != State::kSucceeded;
+}
+
+// The first parent that does; nullptr: none.
+const Task* LocalQueue::ParentThatForbids(const Task& task) const {
+  if (!task.extra) return nullptr;
+  for (TaskId id : task.extra->parents) {
+    const Task* parent = tasks_.Find(id);
+    if (Forbids(task, *parent)) return parent;
+  }
+  return nullptr;
+}
+
+sched::Key LocalQueue::KeyOf(const Task& task) const {
+  int boost = std::min(options_.order.boost_cap, dependents_.BoostOf(task.id));
+  return sched::MakeKey(task.eligible, task.priority, boost, options_.order);
+}
+
+sched::Entry LocalQueue::EntryOf(const Task& task) const {
+  sched::Entry entry;
+  entry.id = task.id;
+  entry.tenant = TenantName(task);
+  entry.lane = LaneName(task);
+  entry.key = KeyOf(task);
+  entry.deadline = task.deadline;
+  if (auto mean = mean_run_.find(task.lane); mean != mean_run_.end())
+    entry.expected_run = mean->second;
+  entry.cost = std::max<model::TokenCount>(1, task.cost);
+  entry.locality = task.locality;
+  entry.alone = task.suspect;
+  return entry;
+}
+
+}  // namespace inferq::queue

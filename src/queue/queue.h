@@ -1,0 +1,186 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "model/task.h"
+#include "runtime/awaitable.h"
+
+namespace inferq::queue {
+
+using runtime::Awaitable;
+
+/// Names a claim: every later call about it carries both, and a fence that is not the newest is
+/// refused with kAborted, changing nothing.
+struct TaskRef {
+  model::TaskId id;
+  model::Fence fence;
+};
+
+/// Names the spec with this index in the same Submit call, as a parent: a graph of tasks is added
+/// in one call.
+constexpr model::TaskId InThisCall(uint32_t index) {
+  return model::MakeTaskId(0xFFFF, index + uint64_t{1});
+}
+constexpr std::optional<size_t> IndexInThisCall(model::TaskId id) {
+  if (model::ShardOf(id) != 0xFFFF || model::SequenceOf(id) == 0) return std::nullopt;
+  return model::SequenceOf(id) - 1;
+}
+
+/// What a worker asks for.
+struct ClaimRequest {
+  std::string worker;              ///< Name of the claimer, for people. Not a proof: the fence is.
+  std::vector<std::string> lanes;  ///< Lanes it can serve; tasks of others are not considered.
+  uint32_t max_tasks = 1;          ///< 1..10,000.
+  model::TokenCount token_budget =
+      UINT64_MAX;                  ///< Bound on the sum of costs; the first task always fits.
+  base::Micros lease{30'000'000};  ///< How long it may go without Renew.
+  /// Waits until then for a first task; the past: does not wait.
+  base::SteadyTime wait_until{};
+};
+
+/// A claimed task: what it takes to run it, and the proof.
+struct ClaimedTask {
+  model::TaskId id;
+  model::Fence fence;
+  model::TaskSpec spec;
+  uint32_t attempt = 1;    ///< The number this start will have, from 1.
+  bool alone = false;      ///< A suspect: run nothing beside it.
+  std::string checkpoint;  ///< What the last claimer left; "" when nothing.
+};
+
+struct Renewal {
+  TaskRef task;
+  base::Micros lease{30'000'000};
+  std::optional<std::string> checkpoint{};  ///< Replaces the stored one when set; <= 64 KiB.
+};
+/// Tells the worker, in the reply to Renew, what became of its task.
+enum class RenewalReply : uint8_t { kHeld, kCancelRequested, kLost };
+
+struct Completion {
+  TaskRef task;
+  model::Extent result{};      ///< Must be durable in the blob store already.
+  model::TokenCount cost = 0;  ///< What it really cost, for settlement. 0: as estimated.
+};
+
+struct Failure {
+  TaskRef task;
+  base::Error error;
+  bool retryable = false;  ///< Retries after backoff while attempts are left.
+  /// The worker or engine died while it ran the task. The task becomes a suspect and runs again
+  /// alone; only a crash while alone counts, and the third such ends it as kFailed (dead letter).
+  /// Burns no other attempt.
+  bool crashed = false;
+  model::Extent result{};  ///< An error line to keep, shown if this failure is the last.
+};
+
+/// What a client may change while a task is live.
+struct EditRequest {
+  model::TaskId id;
+  std::optional<model::Version> if_version{};  ///< kFailedPrecondition when it differs (412).
+  std::optional<int> priority{};
+  std::optional<std::optional<base::WallTime>> deadline{};  ///< Set to nullopt: none any more.
+};
+
+/// Which tasks a query or a cancel by filter means. Unset fields match all.
+struct TaskFilter {
+  std::optional<std::string> tenant{};
+  std::optional<model::BatchId> batch{};
+  std::optional<model::State> state{};
+};
+
+struct QueryRequest {
+  TaskFilter filter{};
+  /// Only tasks behind this one in the chosen order.
+  uint64_t after = 0;
+  enum class Order : uint8_t {
+    kId,              ///< `after` is a TaskId's value.
+    kFinishSequence,  ///< Terminal tasks only, in the order they ended; `after` is a
+                      ///< finish_sequence.
+  } order = Order::kId;
+  uint32_t limit = 1000;  ///< 1..10,000.
+};
+
+struct QueueStats {
+  uint64_t by_state[model::kStateCount] = {};
+  uint64_t attempts = 0;  ///< Starts ever, this incarnation.
+  model::Version last_finish_sequence = 0;
+  uint64_t total() const;
+};
+
+/// Durable tasks, and who gets them next. The scheduler's memory is only a cache of it.
+///
+/// Order: Open() -> any calls -> Close(). Open recovers: leases of in-process workers of an earlier
+/// incarnation are released at once; a task that was *running* when the process died becomes a
+/// suspect only if its worker asked for that (a crash of the server says nothing against the task).
+/// Calls are safe from any coroutine of the queue's strand, and resume there. When a call yields OK
+/// the change survives a killed process and a power cut, except for Claim, Start and Renew, whose
+/// records ride the next group commit: losing them costs a repeated attempt, never a result.
+///
+/// Batched calls answer in the order of their arguments. An item that is refused does not touch its
+/// neighbours. If the journal fails the call yields kUnavailable (kResourceExhausted: disk full),
+/// nothing of it counts as acknowledged, and healthy() turns false until the store is opened anew.
+class Queue {
+ public:
+  virtual ~Queue() = default;
+
+  virtual Awaitable<base::Result<>> Open() = 0;
+  /// Makes riding records durable and wakes waiting claims, which yield nothing. Idempotent.
+  virtual Awaitable<base::Result<>> Close() = 0;
+  virtual bool healthy() const = 0;
+
+  /// Adds tasks, all or none: each kBlocked if it has unfinished parents or a future not_before,
+  /// else kQueued. A batch (`spec.batch` of all specs the same, lines contiguous) gets contiguous
+  /// ids.
+  /// @param specs  1..10,000. The same idempotency_key and content_hash within 24 h returns the
+  /// first id.
+  /// @return one id per spec, in order. kInvalidArgument: bad field, unknown parent or cycle, names
+  /// the
+  ///         index. kAlreadyExists: same key, other content. kResourceExhausted: full, retry after
+  ///         the hint.
+  virtual Awaitable<base::Result<std::vector<model::TaskId>>> Submit(
+      std::vector<model::TaskSpec> specs) = 0;
+
+  /// A number for a new batch of this store.
+  virtual model::BatchId NewBatchId() = 0;
+
+  /// Picks *and* leases, in the order of the contract. Empty when nothing came before wait_until.
+  virtual Awaitable<base::Result<std::vector<ClaimedTask>>> Claim(ClaimRequest request) = 0;
+
+  /// Says that the work begins: counts an attempt. Per item kAborted: the claim is lost, drop the
+  /// work.
+  virtual Awaitable<std::vector<base::Result<>>> Start(std::vector<TaskRef> tasks) = 0;
+  virtual Awaitable<std::vector<RenewalReply>> Renew(std::vector<Renewal> renewals) = 0;
+
+  /// Per item kAborted: stale fence, the result is not taken. Completing the same claim twice is OK
+  /// twice.
+  virtual Awaitable<std::vector<base::Result<>>> Complete(std::vector<Completion> completions) = 0;
+  /// Retries after backoff, or ends the task as kFailed. Per item kAborted: stale fence.
+  virtual Awaitable<std::vector<base::Result<>>> Fail(std::vector<Failure> failures) = 0;
+  /// Hands claims back as if they had not been made: a counted start is taken back too.
+  virtual Awaitable<std::vector<base::Result<>>> Release(std::vector<TaskRef> tasks) = 0;
+
+  /// Ends live tasks as kCancelled; a running one's worker hears of it at its next Renew. OK for a
+  /// task that is cancelled already; kFailedPrecondition when it ended otherwise; kNotFound.
+  virtual Awaitable<std::vector<base::Result<>>> Cancel(std::vector<model::TaskId> tasks) = 0;
+  /// The same for every live task that matches. @return how many.
+  virtual Awaitable<base::Result<uint64_t>> CancelWhere(TaskFilter filter) = 0;
+  /// Starts a new generation of terminal tasks: kQueued (kBlocked where a parent is live again), no
+  /// attempts. Children that wait for other parents wait for this one again; those that were let go
+  /// are not called back. kFailedPrecondition: live, or a parent's ending forbids it to run
+  /// (requeue that first). kNotFound.
+  virtual Awaitable<std::vector<base::Result<>>> Requeue(std::vector<model::TaskId> tasks) = 0;
+  /// @return the new version. kNotFound; kFailedPrecondition: other version, or terminal.
+  virtual Awaitable<base::Result<model::Version>> Edit(EditRequest request) = 0;
+
+  virtual Awaitable<base::Result<model::TaskRecord>> Get(model::TaskId id) = 0;
+  virtual Awaitable<base::Result<std::vector<model::TaskRecord>>> Query(QueryRequest request) = 0;
+  virtual QueueStats Stats(const TaskFilter& filter) const = 0;
+};
+
+}  // namespace inferq::queue
