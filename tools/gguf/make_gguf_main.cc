@@ -1,0 +1,93 @@
+// inferq-make-gguf: writes GGUF models of random weights for tests, examples and benchmarks.
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <filesystem>
+
+#include "gguf/model_writer.h"
+
+namespace {
+
+using inferq::gguf::ModelSpec;
+
+/// Names and values a person may write, as CLI11 wants them.
+const std::map<std::string, inferq::gguf::Arch> kArchs = {{"llama", inferq::gguf::Arch::kLlama},
+                                                          {"glm4", inferq::gguf::Arch::kGlm4}};
+const std::map<std::string, inferq::gguf::WeightType> kTypes = {
+    {"f32", inferq::gguf::WeightType::kF32},
+    {"f16", inferq::gguf::WeightType::kF16},
+    {"q8_0", inferq::gguf::WeightType::kQ8_0}};
+
+/// What the command line says beyond the preset.
+struct Overrides {
+  std::optional<inferq::gguf::Arch> arch;
+  std::optional<inferq::gguf::WeightType> type;
+  std::optional<uint64_t> seed;
+  std::optional<uint32_t> layers, embd, heads, kv_heads, ff, context, vocab;
+};
+
+template <class T>
+void Apply(const std::optional<T>& value, T& field) {
+  if (value) field = *value;
+}
+
+ModelSpec Combine(const std::string& preset, const Overrides& o) {
+  ModelSpec spec = inferq::gguf::Preset(preset).value();
+  Apply(o.arch, spec.arch);
+  Apply(o.type, spec.type);
+  Apply(o.seed, spec.seed);
+  Apply(o.layers, spec.layers);
+  Apply(o.embd, spec.embd);
+  Apply(o.heads, spec.heads);
+  Apply(o.kv_heads, spec.kv_heads);
+  Apply(o.ff, spec.ff);
+  Apply(o.context, spec.context);
+  Apply(o.vocab, spec.vocab);
+  return spec;
+}
+
+void AddOptions(CLI::App& app, std::string& preset, std::string& out, Overrides& o) {
+  app.add_option("--out", out, "File to write; its directory is created")->required();
+  app.add_option("--preset", preset,
+                 "Sizes to start from: tiny (< 1 MB) or 150m (150 million parameters)")
+      ->check(CLI::IsMember({"tiny", "150m"}))
+      ->capture_default_str();
+  app.add_option("--arch", o.arch, "llama (default) or glm4")
+      ->transform(CLI::CheckedTransformer(kArchs));
+  app.add_option("--type", o.type, "Type of the weights: f16 (default), f32 or q8_0")
+      ->transform(CLI::CheckedTransformer(kTypes));
+  app.add_option("--seed", o.seed, "The same seed and sizes give the same file (default 1)");
+  app.add_option("--layers", o.layers, "Layers");
+  app.add_option("--embd", o.embd, "Width");
+  app.add_option("--heads", o.heads, "Attention heads");
+  app.add_option("--kv-heads", o.kv_heads, "Key/value heads");
+  app.add_option("--ff", o.ff, "Width of the feed-forward part");
+  app.add_option("--context", o.context, "Context length in tokens");
+  app.add_option("--vocab", o.vocab, "Vocabulary size, padded with unused tokens; 0: no padding");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app(
+      "Writes a GGUF model of random weights: for tests, examples and benchmarks, not for "
+      "answers.");
+  std::string preset = "tiny", out;
+  Overrides overrides;
+  AddOptions(app, preset, out, overrides);
+  CLI11_PARSE(app, argc, argv);
+
+  std::filesystem::path directory = std::filesystem::path(out).parent_path();
+  std::error_code error;
+  if (!directory.empty()) std::filesystem::create_directories(directory, error);
+  if (error) {
+    fmt::print(stderr, "inferq-make-gguf: create {}: {}\n", directory.string(), error.message());
+    return 1;
+  }
+  if (auto written = inferq::gguf::WriteModel(Combine(preset, overrides), out); !written) {
+    fmt::print(stderr, "inferq-make-gguf: {}\n", written.error().message());
+    return 1;
+  }
+  fmt::print("{}: {:.1f} MB\n", out, static_cast<double>(std::filesystem::file_size(out)) / 1e6);
+  return 0;
+}
