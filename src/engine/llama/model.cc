@@ -1,0 +1,325 @@
+#include "engine/llama/model.h"
+
+#include <chat.h>
+#include <dlfcn.h>
+#include <log.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <exception>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <thread>
+
+#include "base/mutex.h"
+
+namespace inferq::engine::llama {
+namespace {
+
+using base::Code;
+using base::Fail;
+using base::Result;
+
+constexpr uint32_t kDefaultContext = 8192;
+constexpr uint32_t kDefaultBatch = 512;
+constexpr uint32_t kDefaultSlotsMax = 64;
+constexpr size_t kKeptErrors = 4;
+
+// --- llama.cpp's log: warnings and errors to stderr, the last errors kept for messages ---
+
+class ErrorLog {
+ public:
+  void Add(std::string_view line) {
+    base::MutexLock lock(mu_);
+    while (line.ends_with('\n')) line.remove_suffix(1);
+    if (line.empty()) return;
+    if (lines_.size() == kKeptErrors) lines_.erase(lines_.begin());
+    lines_.emplace_back(line);
+  }
+  std::string Text() {
+    base::MutexLock lock(mu_);
+    return fmt::format("{}", fmt::join(lines_, "; "));
+  }
+
+ private:
+  base::Mutex mu_;
+  std::vector<std::string> lines_ GUARDED_BY(mu_);
+};
+
+ErrorLog& Errors() {
+  static ErrorLog log;
+  return log;
+}
+
+void OnLog(ggml_log_level level, const char* text, void*) {
+  if (level != GGML_LOG_LEVEL_WARN && level != GGML_LOG_LEVEL_ERROR) return;
+  std::fputs(text, stderr);
+  if (level == GGML_LOG_LEVEL_ERROR) Errors().Add(text);
+}
+
+// --- The machine ---
+
+// The first number of a one-line file; nullopt when there is none.
+std::optional<uint64_t> ReadNumber(const std::string& path) {
+  std::ifstream file(path);
+  uint64_t number = 0;
+  return file >> number ? std::optional(number) : std::nullopt;
+}
+
+uint32_t CoresOfAffinity() {
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
+    return std::thread::hardware_concurrency();
+  std::set<std::pair<uint64_t, uint64_t>> cores;
+  for (unsigned cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &allowed)) continue;
+    const std::string topology = fmt::format("/sys/devices/system/cpu/cpu{}/topology/", cpu);
+    cores.emplace(ReadNumber(topology + "physical_package_id").value_or(0),
+                  ReadNumber(topology + "core_id").value_or(cpu));
+  }
+  return static_cast<uint32_t>(cores.size());
+}
+
+// Whole CPUs that the control group grants ("quota period" in cpu.max), nullopt without a limit.
+std::optional<uint32_t> CoresOfQuota() {
+  std::ifstream file("/sys/fs/cgroup/cpu.max");
+  double quota = 0;
+  double period = 0;
+  if (!(file >> quota >> period) || period <= 0) return std::nullopt;
+  return static_cast<uint32_t>(std::max(1.0, quota / period));
+}
+
+// Bytes that can be had without swapping.
+uint64_t AvailableMemory() {
+  std::ifstream file("/proc/meminfo");
+  std::string key;
+  std::string unit;
+  for (uint64_t kib = 0; file >> key >> kib; std::getline(file, unit)) {
+    if (key == "MemAvailable:") return kib * 1024;
+  }
+  return 0;
+}
+
+// Upper estimate of a token's keys and values, in f16.
+uint64_t KvBytesPerToken(const llama_model* model) {
+  const auto heads = static_cast<uint64_t>(std::max(1, llama_model_n_head(model)));
+  const auto width = static_cast<uint64_t>(llama_model_n_embd(model)) / heads *
+                     static_cast<uint64_t>(std::max(1, llama_model_n_head_kv(model)));
+  return static_cast<uint64_t>(llama_model_n_layer(model)) * width * 2 * sizeof(uint16_t);
+}
+
+uint32_t SlotsForMemory(const llama_model* model, uint64_t context_tokens) {
+  const uint64_t per_slot = std::max<uint64_t>(1, KvBytesPerToken(model) * context_tokens);
+  return static_cast<uint32_t>(
+      std::clamp<uint64_t>(AvailableMemory() / 3 / per_slot, 1, kDefaultSlotsMax));
+}
+
+std::string Describe(const llama_model* model) {
+  std::string text(128, '\0');
+  const int32_t length = llama_model_desc(model, text.data(), text.size());
+  text.resize(std::min(text.size() - 1, static_cast<size_t>(std::max(0, length))));
+  return text;
+}
+
+}  // namespace
+
+void InitLlama() {
+  llama_log_set(OnLog, nullptr);
+  common_log_set_verbosity_thold(-1);
+  Dl_info library{};
+  if (dladdr(reinterpret_cast<void*>(&llama_backend_init), &library) != 0 && library.dli_fname) {
+    const auto folder = std::filesystem::path(library.dli_fname).parent_path();
+    ggml_backend_load_all_from_path(folder.c_str());
+  }
+  llama_backend_init();
+}
+
+uint32_t UsableCores() {
+  const uint32_t cores = std::max(1u, CoresOfAffinity());
+  return std::min(cores, CoresOfQuota().value_or(cores));
+}
+
+Model::~Model() = default;
+
+void Model::FreeTemplates::operator()(common_chat_templates* templates) const {
+  common_chat_templates_free(templates);
+}
+
+Result<std::unique_ptr<Model>> Model::Load(ModelOptions options) {
+  std::unique_ptr<Model> model(new Model());
+  INFERQ_TRY(model->LoadWeights(options));
+  INFERQ_TRY(model->MakeContext(options));
+  model->LoadTemplate();
+  model->longest_piece_ = model->LongestPiece();
+  return model;
+}
+
+Result<> Model::LoadWeights(const ModelOptions& options) {
+  llama_model_params params = llama_model_default_params();
+  params.n_gpu_layers = options.gpu_layers;
+  model_.reset(llama_model_load_from_file(options.path.c_str(), params));
+  if (!model_) {
+    return Fail(Code::kInvalidArgument, "model {} cannot be loaded: {}", options.path,
+                Errors().Text());
+  }
+  vocab_ = llama_model_get_vocab(model_.get());
+  if (llama_vocab_type(vocab_) == LLAMA_VOCAB_TYPE_NONE) {
+    return Fail(Code::kInvalidArgument, "model {} has no tokenizer", options.path);
+  }
+  if (!llama_model_has_decoder(model_.get()) || llama_model_has_encoder(model_.get()) ||
+      llama_model_is_diffusion(model_.get())) {
+    return Fail(Code::kInvalidArgument, "model {} ({}) does not generate text token by token",
+                options.path, Describe(model_.get()));
+  }
+  return {};
+}
+
+Result<> Model::MakeContext(const ModelOptions& options) {
+  const auto trained = static_cast<uint32_t>(std::max(1, llama_model_n_ctx_train(model_.get())));
+  facts_.model = Describe(model_.get());
+  facts_.parameters = llama_model_n_params(model_.get());
+  facts_.vocabulary = static_cast<uint64_t>(llama_vocab_n_tokens(vocab_));
+  facts_.context_tokens =
+      options.context_tokens ? options.context_tokens : std::min(trained, kDefaultContext);
+  facts_.slots =
+      options.slots ? options.slots : SlotsForMemory(model_.get(), facts_.context_tokens);
+  facts_.slots = std::min(facts_.slots, kMaxSlots);
+  facts_.threads = options.threads ? options.threads : UsableCores();
+  facts_.batch_tokens =
+      std::max(facts_.slots, options.batch_tokens ? options.batch_tokens : kDefaultBatch);
+  const uint64_t full = facts_.slots * facts_.context_tokens;
+  kv_tokens_ = options.kv_tokens ? std::min(options.kv_tokens, full) : full;
+  if (kv_tokens_ > UINT32_MAX / 2) {
+    return Fail(Code::kInvalidArgument,
+                "{} slots of {} tokens are too many: lower slots or context", facts_.slots,
+                facts_.context_tokens);
+  }
+
+  llama_context_params params = llama_context_default_params();
+  params.n_ctx = static_cast<uint32_t>(kv_tokens_);
+  params.n_batch = facts_.batch_tokens;
+  params.n_ubatch = facts_.batch_tokens;
+  params.n_seq_max = facts_.slots;
+  params.n_outputs_max = facts_.slots;
+  params.n_threads = static_cast<int32_t>(facts_.threads);
+  params.n_threads_batch = params.n_threads;
+  // One cache for each sequence is up to 12 % faster (nobody looks at other sequences' cells), but
+  // only a shared one can be smaller than what all might need.
+  params.kv_unified = kv_tokens_ < full;
+  shares_cache_ = params.kv_unified;
+  params.no_perf = true;
+  context_.reset(llama_init_from_model(model_.get(), params));
+  if (context_) return {};
+  return Fail(
+      Code::kResourceExhausted,
+      "model {}: no context of {} tokens for {} slots: {}. Lower slots or context, or give the "
+      "machine more memory",
+      options.path, kv_tokens_, facts_.slots, Errors().Text());
+}
+
+void Model::LoadTemplate() {
+  try {
+    common_chat_templates_ptr templates = common_chat_templates_init(model_.get(), "");
+    if (templates && common_chat_templates_was_explicit(templates.get())) {
+      templates_.reset(templates.release());
+    } else {
+      template_problem_ = "this model has no chat template: use /v1/completions";
+    }
+  } catch (const std::exception& error) {
+    template_problem_ = fmt::format("this model's chat template cannot be used: {}", error.what());
+  }
+  facts_.has_chat_template = templates_ != nullptr;
+}
+
+Result<std::string> Model::RenderPrompt(const GenerateRequest& request) const {
+  if (!templates_) {
+    return std::unexpected(
+        base::Error(Code::kInvalidArgument, template_problem_).WithParam("body.messages"));
+  }
+  common_chat_templates_inputs inputs;
+  inputs.use_jinja = true;
+  inputs.force_pure_content = true;  // only the prompt is wanted, no parser for the answer
+  for (const ChatMessage& message : request.messages) {
+    common_chat_msg& out = inputs.messages.emplace_back();
+    out.role = message.role;
+    out.content = message.content;
+  }
+  try {
+    return common_chat_templates_apply(templates_.get(), inputs).prompt;
+  } catch (const std::exception& error) {
+    return std::unexpected(
+        base::Error(
+            Code::kInvalidArgument,
+            fmt::format("the model's chat template refuses these messages: {}", error.what()))
+            .WithParam("body.messages"));
+  }
+}
+
+Result<std::vector<llama_token>> Model::Tokenize(const std::string& text) const {
+  std::vector<llama_token> tokens(text.size() + 8);
+  const auto size = [](size_t n) { return static_cast<int32_t>(n); };  // a frame is far below 2 GiB
+  int32_t count = llama_tokenize(vocab_, text.data(), size(text.size()), tokens.data(),
+                                 size(tokens.size()), true, true);
+  if (count < 0 && count != INT32_MIN) {
+    tokens.resize(static_cast<size_t>(-count));
+    count = llama_tokenize(vocab_, text.data(), size(text.size()), tokens.data(),
+                           size(tokens.size()), true, true);
+  }
+  if (count < 0) return Fail(Code::kInternal, "the tokenizer failed on {} bytes", text.size());
+  tokens.resize(static_cast<size_t>(count));
+  return tokens;
+}
+
+Result<std::vector<llama_token>> Model::Prepare(const GenerateRequest& request) const {
+  const bool chat = request.endpoint == Endpoint::kChatCompletions;
+  const char* param = chat ? "body.messages" : "body.prompt";
+  std::string text = request.prompt;
+  if (chat) {
+    INFERQ_ASSIGN(text, RenderPrompt(request));
+  }
+  const auto too_long = [&](std::string_view size) {
+    base::Error error(
+        Code::kInvalidArgument,
+        fmt::format("the prompt has {} tokens, more than fit into this model's context of {} "
+                    "with at least one token of output",
+                    size, facts_.context_tokens));
+    return std::unexpected(std::move(error).WithParam(param));
+  };
+  // A token stands for at most longest_piece_ bytes, so hopeless prompts need not be tokenised.
+  const size_t at_least = text.size() / longest_piece_;
+  if (at_least > facts_.context_tokens) return too_long(fmt::format("more than {}", at_least));
+  INFERQ_ASSIGN(std::vector<llama_token> tokens, Tokenize(text));
+  if (tokens.empty()) {
+    base::Error error(Code::kInvalidArgument, "the prompt is empty");
+    return std::unexpected(std::move(error).WithParam(param));
+  }
+  if (tokens.size() >= facts_.context_tokens) return too_long(fmt::format("{}", tokens.size()));
+  return tokens;
+}
+
+std::string Model::Piece(llama_token token) const {
+  std::string piece(32, '\0');
+  int32_t length = llama_token_to_piece(vocab_, token, piece.data(),
+                                        static_cast<int32_t>(piece.size()), 0, false);
+  if (length < 0) {
+    piece.resize(static_cast<size_t>(-length));
+    length = llama_token_to_piece(vocab_, token, piece.data(), static_cast<int32_t>(piece.size()),
+                                  0, false);
+  }
+  piece.resize(static_cast<size_t>(std::max(0, length)));
+  return piece;
+}
+
+// Tokens that swallow white space around them stand for more than their piece: hence the factor.
+size_t Model::LongestPiece() const {
+  constexpr size_t kSlack = 4;
+  size_t longest = 1;
+  for (llama_token token = 0; token < llama_vocab_n_tokens(vocab_); ++token) {
+    const char* text = llama_vocab_get_text(vocab_, token);
+    if (text) longest = std::max(longest, std::string_view(text).size());
+  }
+  return longest * kSlack;
+}
+
+}  // namespace inferq::engine::llama
