@@ -1,0 +1,235 @@
+#include "service/dispatcher.h"
+
+#include <vector>
+
+namespace inferq::service {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Bounds how late the loop notices a change that nobody announces (an engine that is ready again, a
+// drain while a claim waits).
+constexpr base::Micros kPollInterval = 100ms;
+
+bool MayRetry(const base::Error& error, const queue::ClaimedTask& task) {
+  return base::IsRetryable(error.code()) && task.attempt < task.spec.max_attempts;
+}
+
+}  // namespace
+
+Dispatcher::Dispatcher(runtime::Runtime& runtime, queue::Queue& queue, engine::Engine& engine,
+                       TaskHandler& handler, DispatcherOptions options)
+    : runtime_(runtime),
+      queue_(queue),
+      engine_(engine),
+      handler_(handler),
+      options_(std::move(options)),
+      tasks_(runtime),
+      changed_(runtime) {}
+
+Awaitable<base::Result<>> Dispatcher::Run() {
+  runtime::Scope helpers(runtime_);
+  helpers.Spawn(RenewLoop());
+  helpers.Spawn(CutAtDeadline());
+  co_await ClaimLoop();
+  co_await tasks_.Join();
+  finished_ = true;
+  changed_.NotifyAll();
+  co_await helpers.Join();
+  if (fatal_) co_return std::unexpected(*fatal_);
+  co_return base::Result<>{};
+}
+
+void Dispatcher::Drain(base::SteadyTime deadline) {
+  draining_ = true;
+  cut_at_ = std::min(cut_at_, deadline);
+  changed_.NotifyAll();
+}
+
+Awaitable<void> Dispatcher::ClaimLoop() {
+  while (!stopping()) {
+    if (!co_await WaitForRoom()) continue;
+    queue::ClaimRequest request{.worker = options_.worker,
+                                .lanes = {options_.lane},
+                                .max_tasks = options_.concurrency - running(),
+                                .lease = options_.lease,
+                                .wait_until = runtime_.clock().Steady() + kPollInterval};
+    auto claimed = co_await queue_.Claim(std::move(request));
+    if (!claimed) co_return Fatal(claimed.error());
+    for (queue::ClaimedTask& task : *claimed) co_await RunTask(std::move(task));
+  }
+}
+
+// @return true when a task may be claimed now; else waits a little.
+Awaitable<bool> Dispatcher::WaitForRoom() {
+  CheckEngine();
+  bool room = running() < options_.concurrency && !running_alone_;
+  if (room && engine_.capacity().ready && !stopping()) co_return true;
+  co_await changed_.WaitUntil(runtime_.clock().Steady() + kPollInterval);
+  co_return false;
+}
+
+void Dispatcher::CheckEngine() {
+  base::SteadyTime now = runtime_.clock().Steady();
+  if (engine_.capacity().ready) {
+    not_ready_since_.reset();
+    return;
+  }
+  if (!not_ready_since_) not_ready_since_ = now;
+  if (now - *not_ready_since_ < options_.give_up_after) return;
+  base::Error unknown(base::Code::kUnavailable, "the engine does not become ready");
+  EngineFatal(last_engine_error_.value_or(unknown));
+}
+
+// Starts a task beside the others; a suspect waits until nothing else runs.
+Awaitable<void> Dispatcher::RunTask(queue::ClaimedTask task) {
+  auto running = std::make_shared<Running>();
+  running->ref = {task.id, task.fence};
+  running_[task.id] = running;  // renewed from now on
+  running_alone_ = task.alone;
+  while (task.alone && running_.size() > 1) {
+    co_await changed_.WaitUntil(runtime_.clock().Steady() + kPollInterval);
+  }
+  tasks_.Spawn(Execute(std::move(task), std::move(running)));
+}
+
+Awaitable<void> Dispatcher::Execute(queue::ClaimedTask task, std::shared_ptr<Running> running) {
+  auto answer = co_await Generate(task, running);
+  if (running->lost) {
+    // Someone else owns the task, or it is cancelled: nothing to record.
+  } else if (answer) {
+    co_await Finish(task, std::move(running->work), *std::move(answer));
+  } else if (IsUndecided(answer.error())) {
+    co_await Release(task);
+  } else {
+    co_await Refuse(task, answer.error());
+  }
+  running_.erase(task.id);
+  if (task.alone) running_alone_ = false;
+  changed_.NotifyAll();
+}
+
+Awaitable<base::Result<engine::Delta>> Dispatcher::Generate(queue::ClaimedTask task,
+                                                            std::shared_ptr<Running> running) {
+  INFERQ_CO_ASSIGN(running->work, co_await handler_.Load(task));
+  std::vector<queue::TaskRef> refs{running->ref};
+  auto started = co_await queue_.Start(std::move(refs));
+  if (!started.front()) {
+    running->lost = true;
+    co_return std::unexpected(started.front().error());
+  }
+  ++counters_.started;
+  if (running->hand_back) co_return base::Fail(base::Code::kCancelled, "draining");
+  std::string body = std::exchange(running->work.request.body, {});  // may be large: not copied
+  engine::Request request = running->work.request;
+  request.body = std::move(body);
+  INFERQ_CO_ASSIGN(running->generation, engine_.Submit(std::move(request)));
+  auto answer = co_await engine::Collect(*running->generation);
+  if (answer && answer->finish_reason == engine::FinishReason::kCancelled) {
+    co_return base::Fail(base::Code::kCancelled, "cancelled");
+  }
+  co_return answer;
+}
+
+Awaitable<void> Dispatcher::Finish(queue::ClaimedTask task, Work work, engine::Delta answer) {
+  counters_.prompt_tokens += answer.usage.prompt_tokens;
+  counters_.completion_tokens += answer.usage.completion_tokens;
+  model::TokenCount cost = answer.usage.prompt_tokens + answer.usage.completion_tokens;
+  auto extent = co_await handler_.StoreAnswer(task, std::move(work), std::move(answer));
+  if (!extent) co_return Fatal(extent.error());
+  std::vector<queue::Completion> completions{
+      {.task = {task.id, task.fence}, .result = *extent, .cost = cost}};
+  auto done = co_await queue_.Complete(std::move(completions));
+  Record(done.front());
+}
+
+// True when the failure says nothing about the task: a drain cut it, or the engine as a whole is
+// not there. Such a task goes back as if it had not been claimed.
+bool Dispatcher::IsUndecided(const base::Error& error) {
+  using base::Code;
+  // Broken for good, or a key that is not taken: the same for every task that would follow.
+  bool useless =
+      error.code() == Code::kFailedPrecondition || error.code() == Code::kUnauthenticated;
+  if (useless) EngineFatal(error);
+  bool away = error.code() == Code::kUnavailable || error.code() == Code::kResourceExhausted;
+  if (away && !engine_.capacity().ready) {
+    last_engine_error_ = error;
+    return true;
+  }
+  return useless ||
+         (stopping() && (error.code() == Code::kCancelled || base::IsRetryable(error.code())));
+}
+
+// Ends or retries a task that the engine did not answer.
+Awaitable<void> Dispatcher::Refuse(queue::ClaimedTask task, base::Error error) {
+  bool crashed = error.code() == base::Code::kAborted;
+  queue::Failure failure{.task = {task.id, task.fence},
+                         .error = error,
+                         .retryable = base::IsRetryable(error.code()),
+                         .crashed = crashed,
+                         .result = {}};
+  if (!MayRetry(error, task) || crashed) {
+    auto extent = co_await handler_.StoreError(task, error);
+    if (!extent) co_return Fatal(extent.error());
+    failure.result = *extent;
+  } else {
+    ++counters_.retries;
+  }
+  std::vector<queue::Failure> failures;
+  failures.push_back(std::move(failure));
+  auto done = co_await queue_.Fail(std::move(failures));
+  Record(done.front());
+}
+
+Awaitable<void> Dispatcher::Release(queue::ClaimedTask task) {
+  std::vector<queue::TaskRef> refs{{task.id, task.fence}};
+  auto released = co_await queue_.Release(std::move(refs));
+  Record(released.front());
+}
+
+Awaitable<void> Dispatcher::RenewLoop() {
+  while (!finished_) {
+    base::SteadyTime next = runtime_.clock().Steady() + options_.renew_every;
+    while (!finished_ && runtime_.clock().Steady() < next) co_await changed_.WaitUntil(next);
+    std::vector<queue::Renewal> renewals;
+    for (auto& [id, running] : running_) {
+      renewals.push_back({.task = running->ref, .lease = options_.lease, .checkpoint = {}});
+    }
+    if (renewals.empty()) continue;
+    std::vector<queue::TaskRef> asked;
+    for (const auto& renewal : renewals) asked.push_back(renewal.task);
+    auto replies = co_await queue_.Renew(std::move(renewals));
+    for (size_t i = 0; i < replies.size(); ++i) {
+      auto found = running_.find(asked[i].id);
+      if (found == running_.end() || replies[i] == queue::RenewalReply::kHeld) continue;
+      if (found->second->ref.fence != asked[i].fence) continue;
+      found->second->lost = true;
+      if (found->second->generation) found->second->generation->Cancel();
+    }
+  }
+}
+
+Awaitable<void> Dispatcher::CutAtDeadline() {
+  while (!finished_ && runtime_.clock().Steady() < cut_at_) co_await changed_.WaitUntil(cut_at_);
+  for (auto& [id, running] : running_) {
+    running->hand_back = true;
+    if (running->generation) running->generation->Cancel();
+  }
+}
+
+// A stale claim is not a failure: whoever holds the newer one records the ending.
+void Dispatcher::Record(const base::Result<>& ending) {
+  if (!ending && ending.error().code() != base::Code::kAborted) Fatal(ending.error());
+}
+
+void Dispatcher::EngineFatal(base::Error error) {
+  engine_failed_ = !fatal_ || engine_failed_;
+  Fatal(std::move(error));
+}
+
+void Dispatcher::Fatal(base::Error error) {
+  if (!fatal_) fatal_ = std::move(error);
+  Drain(runtime_.clock().Steady());
+}
+
+}  // namespace inferq::service
