@@ -1,0 +1,41 @@
+#include <signal.h>
+
+#include <CLI/CLI.hpp>
+
+#include "app/engine_command.h"
+#include "app/exit_code.h"
+#include "app/run_command.h"
+#include "app/version.h"
+
+namespace {
+
+constexpr const char* kFooter = R"(
+Start here:
+  inferq run prompts.jsonl -o results.jsonl --model model.gguf
+  inferq run --help
+Every command explains itself with --help.)";
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  namespace app = inferq::app;
+  // A closed pipe and a file that may not grow are errors of the write, not the end of the process.
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);
+  if (app::IsEngineCommand(argc, argv)) return app::ExecEngine(argc, argv);
+  CLI::App root("inferq runs large batches of LLM work to completion, without losing any of it.",
+                "inferq");
+  root.set_version_flag("--version", std::string("inferq ") + app::kVersion);
+  root.require_subcommand(1);
+  root.footer(kFooter);
+  app::RunCommand run(root);
+  app::DescribeEngineCommand(root);
+  try {
+    root.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    bool asked = error.get_exit_code() == 0;  // --help, --version
+    root.exit(error);
+    return asked ? app::kOk : app::kUsage;
+  }
+  return run.Execute();
+}
