@@ -56,7 +56,10 @@ Awaitable<void> Dispatcher::ClaimLoop() {
                                 .wait_until = runtime_.clock().Steady() + kPollInterval};
     auto claimed = co_await queue_.Claim(std::move(request));
     if (!claimed) co_return Fatal(claimed.error());
-    for (queue::ClaimedTask& task : *claimed) co_await RunTask(std::move(task));
+    for (queue::ClaimedTask& task : *claimed) {
+      // What a claim under way brought in after Drain would not be cut by it any more.
+      co_await (stopping() ? Release(task) : RunTask(task));
+    }
   }
 }
 
@@ -99,7 +102,7 @@ Awaitable<void> Dispatcher::Execute(queue::ClaimedTask task, std::shared_ptr<Run
     // Someone else owns the task, or it is cancelled: nothing to record.
   } else if (answer) {
     co_await Finish(task, std::move(running->work), *std::move(answer));
-  } else if (IsUndecided(answer.error())) {
+  } else if (IsEngineTrouble(answer.error()) || WasCut(answer.error())) {
     co_await Release(task);
   } else {
     co_await Refuse(task, answer.error());
@@ -143,21 +146,24 @@ Awaitable<void> Dispatcher::Finish(queue::ClaimedTask task, Work work, engine::D
   Record(done.front());
 }
 
-// True when the failure says nothing about the task: a drain cut it, or the engine as a whole is
-// not there. Such a task goes back as if it had not been claimed.
-bool Dispatcher::IsUndecided(const base::Error& error) {
+// True when the failure is the engine's and says nothing about the task; the engine is judged by
+// it.
+bool Dispatcher::IsEngineTrouble(const base::Error& error) {
   using base::Code;
   // Broken for good, or a key that is not taken: the same for every task that would follow.
-  bool useless =
-      error.code() == Code::kFailedPrecondition || error.code() == Code::kUnauthenticated;
-  if (useless) EngineFatal(error);
-  bool away = error.code() == Code::kUnavailable || error.code() == Code::kResourceExhausted;
-  if (away && !engine_.capacity().ready) {
-    last_engine_error_ = error;
+  if (error.code() == Code::kFailedPrecondition || error.code() == Code::kUnauthenticated) {
+    EngineFatal(error);
     return true;
   }
-  return useless ||
-         (stopping() && (error.code() == Code::kCancelled || base::IsRetryable(error.code())));
+  bool away = error.code() == Code::kUnavailable || error.code() == Code::kResourceExhausted;
+  if (!away || engine_.capacity().ready) return false;
+  last_engine_error_ = error;
+  return true;
+}
+
+// True when the task may have failed only because we stop.
+bool Dispatcher::WasCut(const base::Error& error) const {
+  return stopping() && (error.code() == base::Code::kCancelled || base::IsRetryable(error.code()));
 }
 
 // Ends or retries a task that the engine did not answer.

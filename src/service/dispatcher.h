@@ -95,7 +95,8 @@ class Dispatcher {
   Awaitable<base::Result<engine::Delta>> Generate(queue::ClaimedTask task,
                                                   std::shared_ptr<Running> running);
   Awaitable<void> Finish(queue::ClaimedTask task, Work work, engine::Delta answer);
-  bool IsUndecided(const base::Error& error);
+  bool IsEngineTrouble(const base::Error& error);
+  bool WasCut(const base::Error& error) const;
   Awaitable<void> Refuse(queue::ClaimedTask task, base::Error error);
   Awaitable<void> Release(queue::ClaimedTask task);
   Awaitable<void> RenewLoop();

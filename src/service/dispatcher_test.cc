@@ -278,6 +278,27 @@ TEST_F(DispatcherTest, DrainHandsBackWhatDoesNotFinishWithoutBurningAnAttempt) {
   }
 }
 
+TEST_F(DispatcherTest, WhatAClaimUnderWayBringsInAfterDrainIsHandedBack) {
+  Make();
+  engine_.script.assign(4, {1h, {}});
+  auto submit = [](queue::Queue& queue, std::vector<model::TaskId>& ids) -> Awaitable<void> {
+    std::vector<model::TaskSpec> specs(4);
+    for (auto& spec : specs) spec.lane = "lane";
+    ids = (co_await queue.Submit(std::move(specs))).value();
+  };
+  // The dispatcher waits in Claim when the tasks come and, in the same moment, the drain.
+  runtime_.CallAt(runtime_.clock().Steady() + 1s, [this, submit] {
+    runtime_.SpawnDetached(submit(*queue_, ids_));
+    dispatcher_->Drain(runtime_.clock().Steady());
+  });
+  ASSERT_TRUE(runtime_.Run(dispatcher_->Run()));
+  EXPECT_LT(runtime_.clock().Steady().time_since_epoch(), 1min);
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(Record(i).state, State::kQueued);
+    EXPECT_EQ(Record(i).attempts, 0u);
+  }
+}
+
 TEST_F(DispatcherTest, LongWorkKeepsItsLease) {
   SubmitTasks(1);
   engine_.script = {{10min, {}}};
