@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <optional>
 
 #include "app/engines.h"
@@ -224,6 +225,12 @@ Result<std::string> SpoolStandardInput(const std::string& directory) {
   return path;
 }
 
+// The results would be written over the prompts.
+bool WouldOverwrite(const std::string& input, const std::string& output) {
+  std::error_code not_there;
+  return std::filesystem::equivalent(input, output, not_there);
+}
+
 // A store without a run in it (bad input, unusable model) is litter.
 void RemoveUnlessBegun(const std::string& store) {
   base::FileSystem& fs = base::PosixFileSystem();
@@ -383,6 +390,10 @@ bool RunCommand::chosen() const { return command_->parsed(); }
 int RunCommand::Execute() {
   Options& o = *options_;
   o.engine.seed = o.seed;
+  if (WouldOverwrite(o.input, o.output) ||
+      WouldOverwrite(o.input, service::ErrorsPathOf(o.output))) {
+    return Complain("the results would replace the input: choose another -o"), kUsage;
+  }
   runtime::AsioRuntime runtime;
   auto engine = MakeEngine(runtime, o.engine);
   if (!engine) return Complain(engine.error().message()), kUsage;

@@ -131,6 +131,17 @@ class BadInput(Case):
             self.assertTrue(done.stderr.strip(), arguments)
             self.assertNotIn("terminate called", done.stderr.decode())
 
+    def test_the_input_is_never_overwritten(self):
+        before = self.path("in.jsonl").read_bytes()
+        os.symlink("in.jsonl", self.path("link.jsonl"))
+        self.write("in.errors.jsonl", batch_line("a", "x") + "\n")
+        for arguments in (("in.jsonl", "-o", "in.jsonl"), ("link.jsonl", "-o", "./in.jsonl"),
+                          ("in.errors.jsonl", "-o", "in.csv")):
+            done = self.run_inferq("run", *arguments, *FAKE, "--restart")
+            self.assert_exit(done, 2)
+            self.assertIn("would replace the input", done.stderr.decode())
+        self.assertEqual(self.path("in.jsonl").read_bytes(), before)
+
     def test_a_missing_model_is_named(self):
         done = self.run_inferq("run", "in.jsonl", "-o", "o", "--model", "none.gguf", "--on-error", "continue")
         self.assert_exit(done, 3)
