@@ -397,7 +397,7 @@ int RunCommand::Execute() {
   runtime::AsioRuntime runtime;
   auto engine = MakeEngine(runtime, o.engine);
   if (!engine) return Complain(engine.error().message()), kUsage;
-  std::string store = o.output + ".inferq";
+  std::string store = service::StorePathOf(o.output);
   base::Result<> made = base::PosixFileSystem().CreateDirectory(store);
   if (!made) return Complain("cannot make the store: " + made.error().message()), kStorageFailed;
   auto lock = base::FileLock::Acquire(store + "/lock");

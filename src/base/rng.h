@@ -24,8 +24,6 @@ class Rng {
   double Uniform();
   /// True with probability `p`.
   bool Chance(double p) { return Uniform() < p; }
-  /// A generator of its own whose numbers do not disturb this one's.
-  Rng Fork() { return Rng(Next()); }
 
  private:
   uint64_t state_[4];

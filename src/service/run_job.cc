@@ -85,10 +85,8 @@ Awaitable<base::Result<>> RunJob::RunInStore() {
 
 // Finds the run in its store, or begins it.
 Awaitable<base::Result<>> RunJob::OpenStore() {
-  std::string directory = options_.store.empty() ? options_.output + ".inferq" : options_.store;
-  auto open = [fs = &env_.files, directory, forget = options_.restart] {
-    return RunStore::Open(*fs, directory, forget);
-  };
+  auto open = [fs = &env_.files, directory = StorePathOf(options_.output),
+               forget = options_.restart] { return RunStore::Open(*fs, directory, forget); };
   INFERQ_CO_ASSIGN(store_, co_await env_.runtime.RunBlocking(runtime::kAnyLane, open));
   auto hash = [fs = &env_.files, path = options_.input] { return HashOfFile(*fs, path); };
   part_ = RunFailure::Part::kInput;
@@ -280,7 +278,6 @@ Awaitable<base::Result<>> RunJob::SubmitLines() {
     }
     INFERQ_CO_TRY(co_await queue_->Submit(std::move(specs)));
   }
-  fed_ = line == manifest.lines;
   co_return base::Result<>{};
 }
 
@@ -327,10 +324,7 @@ RunProgress RunJob::progress() const {
 }
 
 Awaitable<base::Result<RunLine>> RunJob::ReadLine(model::Extent payload) {
-  auto read = [blobs = &store_->blobs(), payload]() -> base::Result<RunLine> {
-    INFERQ_ASSIGN(std::string text, blobs->Read(payload));
-    return DecodeRunLine(text);
-  };
+  auto read = [blobs = &store_->blobs(), payload] { return ReadRunLine(*blobs, payload); };
   co_return co_await env_.runtime.RunBlocking(runtime::kAnyLane, read);
 }
 

@@ -26,7 +26,6 @@ namespace inferq::service {
 struct RunOptions {
   std::string input;   ///< Path; the caller spooled standard input to a file.
   std::string output;  ///< Path of the results.
-  std::string store;   ///< Directory of the store; "" : output + ".inferq".
   OutputFormat format = OutputFormat::kJsonl;
   ingest::SourceOptions source;
   /// Bad lines become failed lines of the run; otherwise they stop it before it begins.
@@ -147,7 +146,6 @@ class RunJob : private TaskHandler {
   bool engine_starting_ = false;
   base::Result<> feeding_{};
   base::Result<> following_{};
-  bool fed_ = false;
   bool dispatched_ = false;
   std::optional<base::SteadyTime> drain_until_;
   std::optional<base::SteadyTime> began_;

@@ -68,4 +68,9 @@ base::Result<RunLine> DecodeRunLine(std::string_view text) {
   return line;
 }
 
+base::Result<RunLine> ReadRunLine(blob::BlobStore& blobs, const model::Extent& extent) {
+  INFERQ_ASSIGN(std::string text, blobs.Read(extent));
+  return DecodeRunLine(text);
+}
+
 }  // namespace inferq::service

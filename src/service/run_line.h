@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "blob/blob_store.h"
+#include "model/task.h"
 
 namespace inferq::service {
 
@@ -26,5 +28,7 @@ struct RunLine {
 std::string EncodeRunLine(const RunLine& line);
 /// kDataLoss when the text is not what EncodeRunLine gave.
 base::Result<RunLine> DecodeRunLine(std::string_view text);
+/// Reads one line of the store. Blocks.
+base::Result<RunLine> ReadRunLine(blob::BlobStore& blobs, const model::Extent& extent);
 
 }  // namespace inferq::service

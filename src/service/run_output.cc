@@ -83,7 +83,7 @@ base::Result<> RunOutput::WriteSuccess(const model::TaskRecord& task) {
   totals_.prompt_tokens += answer.completion.usage.prompt_tokens;
   totals_.completion_tokens += answer.completion.usage.completion_tokens;
   if (options_.format == OutputFormat::kJsonl) return results_->Put(line);
-  INFERQ_ASSIGN(RunLine input, ReadLine(task));
+  INFERQ_ASSIGN(RunLine input, ReadRunLine(blobs_, task.spec.payload));
   ingest::CsvResult row{.output = answer.completion.text,
                         .finish_reason = answer.completion.finish_reason,
                         .prompt_tokens = answer.completion.usage.prompt_tokens,
@@ -97,13 +97,8 @@ base::Result<> RunOutput::WriteFailure(const model::TaskRecord& task) {
     INFERQ_ASSIGN(std::string line, blobs_.Read(task.outcome.result));
     return errors_->Put(line);
   }
-  INFERQ_ASSIGN(RunLine input, ReadLine(task));
+  INFERQ_ASSIGN(RunLine input, ReadRunLine(blobs_, task.spec.payload));
   return errors_->Put(EndingLine(task, input.custom_id) + "\n");
-}
-
-base::Result<RunLine> RunOutput::ReadLine(const model::TaskRecord& task) {
-  INFERQ_ASSIGN(std::string text, blobs_.Read(task.spec.payload));
-  return DecodeRunLine(text);
 }
 
 Awaitable<base::Result<>> RunOutput::Finish() {

@@ -65,7 +65,6 @@ class RunOutput {
   base::Result<> WriteAll(const std::vector<model::TaskRecord>& ended);
   base::Result<> WriteSuccess(const model::TaskRecord& task);
   base::Result<> WriteFailure(const model::TaskRecord& task);
-  base::Result<RunLine> ReadLine(const model::TaskRecord& task);
   base::Result<> Close();
 
   runtime::Runtime& runtime_;

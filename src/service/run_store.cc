@@ -17,6 +17,8 @@ std::optional<uint64_t> NumberAt(wire::JsonValue object, std::string_view key) {
 
 }  // namespace
 
+std::string StorePathOf(const std::string& output) { return output + ".inferq"; }
+
 std::string EncodeManifest(const RunManifest& manifest) {
   std::string out = fmt::format("{{\"version\":{},\n\"identity\":{{", kManifestVersion);
   const char* separator = "";

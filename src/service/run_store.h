@@ -16,6 +16,9 @@
 
 namespace inferq::service {
 
+/// The store of the run that writes `output`: "results.jsonl" -> "results.jsonl.inferq".
+std::string StorePathOf(const std::string& output);
+
 /// What a run is, written once all its lines are in the store. Without it there is no run.
 struct RunManifest {
   /// What decides the answers, by name, "input" (size and hash) among them.

@@ -409,10 +409,6 @@ std::string WithDefaults(JsonValue body, const BodyDefaults& defaults) {
   return EditJsonObject(body, edits);
 }
 
-std::string WithModel(JsonValue body, std::string_view model) {
-  return EditJsonObject(body, {{.key = "model", .json = JsonString(model), .replace = true}});
-}
-
 namespace {
 
 std::string UsageJson(const TokenUsage& usage) {

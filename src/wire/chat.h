@@ -91,8 +91,6 @@ struct BodyDefaults {
 /// The body with the missing ones filled in, compact; order and unknown fields kept. `body` is an
 /// object.
 std::string WithDefaults(JsonValue body, const BodyDefaults& defaults);
-/// The body with its model replaced, for a server whose name for it is another.
-std::string WithModel(JsonValue body, std::string_view model);
 
 struct TokenUsage {
   uint64_t prompt_tokens = 0;

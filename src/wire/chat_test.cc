@@ -186,7 +186,9 @@ TEST(Body, DefaultsAreFilledInWhereTheClientSaidNothing) {
   auto limited = ParseJson(R"({"max_completion_tokens":5})");
   EXPECT_EQ(WithDefaults(*limited, {.max_tokens = 7, .top_p = 0.5}),
             R"({"max_completion_tokens":5,"top_p":0.5})");
-  EXPECT_EQ(WithModel(*ParseJson(R"({"model":"a","n":1})"), "b\""), R"({"model":"b\"","n":1})");
+  auto named = ParseJson(R"({"model":"a","n":1})");
+  EXPECT_EQ(EditJsonObject(*named, {{.key = "model", .json = JsonString("b\""), .replace = true}}),
+            R"({"model":"b\"","n":1})");
 }
 
 TEST(Body, AnAnswerReadsBackAsWritten) {

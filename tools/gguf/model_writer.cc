@@ -293,13 +293,6 @@ std::optional<Arch> ParseArch(std::string_view name) {
   return std::nullopt;
 }
 
-std::optional<WeightType> ParseWeightType(std::string_view name) {
-  if (name == "f32") return WeightType::kF32;
-  if (name == "f16") return WeightType::kF16;
-  if (name == "q8_0") return WeightType::kQ8_0;
-  return std::nullopt;
-}
-
 Result<> WriteModel(const ModelSpec& spec, const std::string& path) {
   INFERQ_TRY(Check(spec));
   Vocabulary vocabulary = MakeVocabulary(spec.vocab);

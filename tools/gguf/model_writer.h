@@ -36,7 +36,6 @@ struct ModelSpec {
 /// "tiny" (below 1 MB) or "150m" (150 million parameters, 32,000 tokens, context 8192).
 std::optional<ModelSpec> Preset(std::string_view name);
 std::optional<Arch> ParseArch(std::string_view name);
-std::optional<WeightType> ParseWeightType(std::string_view name);
 
 /// Writes `path` (replaced as a whole; a crash leaves only `path`.partial). Blocks; memory stays
 /// small. kInvalidArgument: the spec makes no model, `param` names the field. Else what the disk

@@ -5,10 +5,8 @@
 namespace inferq::engine::llama {
 
 base::Result<GenerateRequest> ParseRequest(const Request& request) {
-  const bool chat = request.endpoint == Endpoint::kChatCompletions;
   INFERQ_ASSIGN(wire::GenerateRequest parsed,
-                wire::ParseGenerateRequest(request.body, chat ? wire::Endpoint::kChatCompletions
-                                                              : wire::Endpoint::kCompletions));
+                wire::ParseGenerateRequest(request.body, request.endpoint));
   GenerateRequest out;
   out.endpoint = request.endpoint;
   for (wire::ChatMessage& message : parsed.messages) {
