@@ -61,6 +61,11 @@ class CheckLayersTest(unittest.TestCase):
     def test_testing_is_for_tests(self):
         self.expect_one("testing is for tests only", queue__x_DOT_cc='#include "testing/t.h"\n')
 
+    def test_a_modules_own_testing_folder_is_test_code(self):
+        self.assertEqual([], self.problems(
+            queue__CMakeLists_DOT_txt="inferq_module(queue LAYER 3 DEPS runtime model TEST_DEPS testing)",
+            queue__testing__fakes_DOT_h='#include "testing/t.h"\n'))
+
     def test_a_test_names_its_dependencies(self):
         self.expect_one("add queue to the TEST_DEPS of runtime",
                         runtime__CMakeLists_DOT_txt="inferq_module(runtime LAYER 1 DEPS base TEST_DEPS model)",

@@ -13,7 +13,7 @@ import sys
 from dataclasses import dataclass, field
 
 CODE_ROOTS = ("src/", "include/", "tests/")  # where the seams hold; tools/ and bench/ may use the real things
-TESTS = ("tests/", "src/testing/", "/conformance/", "_test.cc")
+TESTS = ("tests/", "/testing/", "/conformance/", "_test.cc")
 SKIPPED_FOLDERS = {".git", "build", "out", "node_modules", "inferq-data", "models", "__pycache__"}
 TEXT_SUFFIXES = {".h", ".cc", ".cmake", ".txt", ".py", ".sh", ".md", ".json", ".jsonl", ".csv", ".yaml", ".toml"}
 MAX_COLUMNS = 100
@@ -61,14 +61,17 @@ OWNERS = [
     ("boost/url", ("src/http/", "src/api/")),
     ("boost/json", ("src/wire/",)),
     ("simdjson", ("src/wire/",)),
-    ("sqlite3.h", ("src/queue/local/", "src/testing/", "tests/")),
+    ("sqlite3.h", ("src/sqlite/", "src/testing/", "tests/")),
     ("llama", ("src/engine/llama/", "tests/", "tools/gguf/", "bench/")),
     ("ggml", ("src/engine/llama/", "tests/", "tools/gguf/", "bench/")),
     ("gguf.h", ("src/engine/llama/", "tests/", "tools/gguf/", "bench/")),
     ("openssl/", ("src/http/",)),
     ("xxhash.h", ("src/wire/", "src/blob/", "src/queue/local/")),
     ("CLI/", ("src/app/", "src/engine/llama/engine_main.cc", "tools/", "bench/")),
-    ("spdlog/", ("src/obs/", "src/app/")),
+    ("toml++/", ("src/config/",)),
+    ("sodium.h", ("src/config/",)),
+    ("spdlog/", ("src/obs/",)),
+    ("prometheus/", ("src/obs/",)),
     ("benchmark/", ("_benchmark.cc", "bench/")),
     ("rapidcheck", TESTS),
     ("gtest/", (*TESTS, "tools/", "bench/")),

@@ -25,7 +25,7 @@ BROKEN = [
     ("coroutine-lambda", "src/queue/h.cc", "auto f = [this, x](int y) -> runtime::Awaitable<void> { co_return; };", None),
     ("owner", "src/queue/i.cc", "#include <boost/asio/post.hpp>", "src/runtime/i.cc"),
     ("owner", "src/service/i.cc", "#include <simdjson.h>", "src/wire/i.cc"),
-    ("owner", "src/service/j.cc", "#include <sqlite3.h>", "src/queue/local/j.cc"),
+    ("owner", "src/service/j.cc", "#include <sqlite3.h>", "src/sqlite/j.cc"),
     ("owner", "src/service/k.cc", '#include "llama.h"', "src/engine/llama/k.cc"),
     ("owner", "src/service/l.cc", "#include <gtest/gtest.h>", "src/service/l_test.cc"),
     ("owner", "src/service/m.cc", "#include <CLI/CLI.hpp>", "src/app/m.cc"),

@@ -9,11 +9,12 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly packages=(
-  ca-certificates git make python3
+  ca-certificates curl git make python3
   cmake ninja-build ccache
   clang-19 lld-19 libclang-rt-19-dev clang-format-19 clang-tidy-19
   libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev
   libsimdjson-dev libsqlite3-dev libfmt-dev libcli11-dev libssl-dev libxxhash-dev
+  libtomlplusplus-dev libspdlog-dev prometheus-cpp-dev libsodium-dev
   libgtest-dev libgmock-dev librapidcheck-dev libbenchmark-dev
 )
 readonly npm_stamp=node_modules/.inferq-lock
