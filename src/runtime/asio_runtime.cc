@@ -10,8 +10,6 @@
 #include <unordered_map>
 #include <vector>
 
-#include "base/mutex.h"
-
 namespace inferq::runtime {
 namespace {
 
@@ -27,6 +25,8 @@ std::string LaneThreadName(uint32_t lane, int index) {
       return "journal";
     case kResultLane:
       return "results";
+    case kCatalogLane:
+      return "catalog";
     default:
       return fmt::format("lane-{}", lane);
   }
@@ -75,11 +75,20 @@ struct AsioRuntime::Lanes {
 };
 
 AsioRuntime::AsioRuntime()
-    : timers_(std::make_unique<Timers>()), lanes_(std::make_unique<Lanes>()) {}
+    : timers_(std::make_unique<Timers>()), lanes_(std::make_shared<Lanes>()) {}
+
+AsioRuntime::AsioRuntime(AsioRuntime& other)
+    : timers_(std::make_unique<Timers>()), lanes_(other.lanes_) {}
 
 AsioRuntime::~AsioRuntime() {
+  WaitForBlockingCalls();
   lanes_.reset();
   timers_.reset();
+}
+
+void AsioRuntime::WaitForBlockingCalls() {
+  base::MutexLock lock(mu_);
+  while (blocking_ > 0) blocking_changed_.Wait(mu_);
 }
 
 void AsioRuntime::Run() {
@@ -117,7 +126,14 @@ void AsioRuntime::PostBlocking(uint32_t lane, Function work, Function done) {
   auto run = [this, work = std::move(work), done = std::move(done)]() mutable {
     work();
     Post(std::move(done));
+    base::MutexLock lock(mu_);
+    --blocking_;
+    blocking_changed_.NotifyAll();  // under the lock: we may be destroyed behind it
   };
+  {
+    base::MutexLock lock(mu_);
+    ++blocking_;
+  }
   asio::post(lanes_->Get(lane).io(), std::move(run));
 }
 

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "base/mutex.h"
 #include "runtime/runtime.h"
 
 namespace inferq::runtime {
@@ -12,10 +13,12 @@ namespace inferq::runtime {
 /// machine's steady clock, one thread for each blocking lane and a small pool for lane 0.
 ///
 /// Order: construct -> spawn work -> Run() -> (Stop() from any thread or coroutine) -> destroy.
-/// Destruction waits for blocking calls under way.
+/// Destruction waits for its blocking calls under way.
 class AsioRuntime final : public Runtime {
  public:
   AsioRuntime();
+  /// One more event loop over the blocking lanes of `other`, which may go first.
+  explicit AsioRuntime(AsioRuntime& other);
   ~AsioRuntime() override;
 
   /// Runs handlers until Stop().
@@ -34,10 +37,14 @@ class AsioRuntime final : public Runtime {
  private:
   struct Timers;
   struct Lanes;
+  void WaitForBlockingCalls();
 
   boost::asio::io_context io_{1};
   std::unique_ptr<Timers> timers_;
-  std::unique_ptr<Lanes> lanes_;
+  std::shared_ptr<Lanes> lanes_;
+  base::Mutex mu_;
+  base::CondVar blocking_changed_;
+  size_t blocking_ GUARDED_BY(mu_) = 0;  // calls that will still post to us
 };
 
 }  // namespace inferq::runtime

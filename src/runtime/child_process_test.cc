@@ -159,5 +159,28 @@ TEST_F(ChildProcessTest, CloseEndsAReadUnderWay) {
   EXPECT_EQ(result.error().code(), Code::kCancelled);
 }
 
+Awaitable<void> CancelAReadThenEcho(Runtime& runtime, Stream& stream, base::Result<size_t>& first,
+                                    std::string& answer) {
+  Scope scope(runtime);
+  scope.Spawn(ReadOnce(stream, first));
+  co_await runtime.Yield();
+  stream.CancelRead();
+  co_await scope.Join();
+  (void)co_await stream.Write("hello", {});
+  stream.ShutdownSend();
+  co_await ReadAll(stream, answer);
+}
+
+TEST_F(ChildProcessTest, ALocalSocketOutlivesACancelledReadAndClosesByHalves) {
+  auto socket = MakeLocalSocketPair(runtime_);
+  auto child = Shell("cat <&3 >&3", std::move(socket->theirs));
+  base::Result<size_t> first;
+  std::string answer;
+  RunToEnd(CancelAReadThenEcho(runtime_, *socket->ours, first, answer));
+  ASSERT_FALSE(first.has_value());
+  EXPECT_EQ(first.error().code(), Code::kCancelled);
+  EXPECT_EQ(answer, "hello");
+}
+
 }  // namespace
 }  // namespace inferq::runtime

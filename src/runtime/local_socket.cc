@@ -4,6 +4,8 @@
 
 #include <array>
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
@@ -32,8 +34,9 @@ class LocalSocket final : public Stream {
       : socket_(runtime.executor(), asio::local::stream_protocol(), fd) {}
 
   Awaitable<Result<size_t>> Read(std::span<char> out) override {
-    auto [error, n] =
-        co_await socket_.async_read_some(asio::buffer(out.data(), out.size()), kAwait);
+    auto buffer = asio::buffer(out.data(), out.size());
+    auto token = asio::bind_cancellation_slot(cancel_read_.slot(), kAwait);
+    auto [error, n] = co_await socket_.async_read_some(buffer, token);
     if (error == asio::error::eof) co_return size_t{0};
     if (error) co_return Failed(error);
     co_return n;
@@ -47,6 +50,13 @@ class LocalSocket final : public Stream {
     co_return Result<>();
   }
 
+  void CancelRead() override { cancel_read_.emit(asio::cancellation_type::total); }
+
+  void ShutdownSend() override {
+    boost::system::error_code ignored;
+    socket_.shutdown(asio::socket_base::shutdown_send, ignored);
+  }
+
   bool Reusable() override { return socket_.is_open(); }
 
   void Close() override {
@@ -54,7 +64,11 @@ class LocalSocket final : public Stream {
     socket_.close(ignored);
   }
 
+  // A Unix socket knows no reset; whoever reads the other end knows where a message ends.
+  void Reset() override { Close(); }
+
  private:
+  asio::cancellation_signal cancel_read_;
   asio::local::stream_protocol::socket socket_;
 };
 

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "runtime/awaitable.h"
 #include "runtime/cancellation.h"
+#include "runtime/runtime.h"
 
 namespace inferq::runtime {
 
@@ -24,11 +25,18 @@ class Stream {
   virtual Awaitable<base::Result<size_t>> Read(std::span<char> out) = 0;
   /// Writes all of `first`, then all of `second`; both must stay until it returns. Errors as Read.
   virtual Awaitable<base::Result<>> Write(std::string_view first, std::string_view second) = 0;
+  /// Ends a Read under way with kCancelled. The connection stays as it is (not over TLS, where it
+  /// can only be closed then).
+  virtual void CancelRead() = 0;
+  /// Tells the peer that nothing follows; its own bytes still come. Not during a Write.
+  virtual void ShutdownSend() = 0;
   /// False when the peer has closed, or sent bytes that nobody asked for: do not use an idle
   /// connection again.
   virtual bool Reusable() = 0;
   /// Ends calls under way with kCancelled, and the connection. Idempotent.
   virtual void Close() = 0;
+  /// The same, but the peer sees a reset, which cannot be taken for a proper end.
+  virtual void Reset() = 0;
 };
 
 /// Where to connect to.
@@ -41,6 +49,19 @@ struct Address {
   std::string ToString() const;
   friend bool operator==(const Address&, const Address&) = default;
   friend auto operator<=>(const Address&, const Address&) = default;
+};
+
+/// Takes connections on an address. On the strand of the runtime that made it.
+class Listener {
+ public:
+  virtual ~Listener() = default;
+  /// The next connection, as a stream on the strand of `home`. kResourceExhausted: no descriptors
+  /// left, try again later. kCancelled: Close() was called.
+  virtual Awaitable<base::Result<std::unique_ptr<Stream>>> Accept(Runtime& home) = 0;
+  virtual uint16_t port() const = 0;
+  /// "host:port" of the other end of a stream that it gave.
+  virtual std::string PeerOf(const Stream& stream) const = 0;
+  virtual void Close() = 0;
 };
 
 /// Makes connections. Outlives them.

@@ -62,6 +62,7 @@ class Runtime {
 inline constexpr uint32_t kAnyLane = 0;      ///< Pool threads `block-N`, no order.
 inline constexpr uint32_t kJournalLane = 1;  ///< Thread `journal`: writes and group commit.
 inline constexpr uint32_t kResultLane = 2;   ///< Thread `results`: the append log of results.
+inline constexpr uint32_t kCatalogLane = 3;  ///< Thread `catalog`: writes of files and batches.
 
 // Readers may stop here.
 
