@@ -56,6 +56,11 @@ struct TaskSpec {
   LocalityKey locality{};
   uint32_t max_attempts = 3;  ///< Starts allowed, >= 1.
   std::string traceparent;    ///< W3C Trace Context, "" or 55 bytes.
+  /// Somebody waits for the answer: may be claimed by itself (ClaimRequest::interactive_only).
+  /// Ephemeral tasks only, so far.
+  bool interactive = false;
+  /// Never stored and never listed: it ends with its submitter, or with the process.
+  bool ephemeral = false;
 };
 
 /// The right to work on a task, until it expires or is superseded.

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "model/task.h"
 #include "runtime/awaitable.h"
+#include "sched/scheduler.h"
 
 namespace inferq::queue {
 
@@ -21,6 +22,11 @@ struct TaskRef {
   model::TaskId id;
   model::Fence fence;
 };
+
+/// The shard of the ids of ephemeral tasks, which no store has. They are not given out again soon
+/// after a restart either.
+inline constexpr uint16_t kEphemeralShard = 0xFFFE;
+constexpr bool IsEphemeral(model::TaskId id) { return model::ShardOf(id) == kEphemeralShard; }
 
 /// Names the spec with this index in the same Submit call, as a parent: a graph of tasks is added
 /// in one call.
@@ -42,6 +48,8 @@ struct ClaimRequest {
   base::Micros lease{30'000'000};  ///< How long it may go without Renew.
   /// Waits until then for a first task; the past: does not wait.
   base::SteadyTime wait_until{};
+  /// Only tasks whose spec says `interactive`: for slots that are kept for them.
+  bool interactive_only = false;
 };
 
 /// A claimed task: what it takes to run it, and the proof.
@@ -49,9 +57,10 @@ struct ClaimedTask {
   model::TaskId id;
   model::Fence fence;
   model::TaskSpec spec;
-  uint32_t attempt = 1;    ///< The number this start will have, from 1.
-  bool alone = false;      ///< A suspect: run nothing beside it.
-  std::string checkpoint;  ///< What the last claimer left; "" when nothing.
+  uint32_t attempt = 1;     ///< The number this start will have, from 1.
+  bool alone = false;       ///< A suspect: run nothing beside it.
+  std::string checkpoint;   ///< What the last claimer left; "" when nothing.
+  base::WallTime eligible;  ///< Since when it might have run.
 };
 
 struct Renewal {
@@ -110,6 +119,8 @@ struct QueueStats {
   uint64_t by_state[model::kStateCount] = {};
   uint64_t attempts = 0;  ///< Starts ever, this incarnation.
   model::Version last_finish_sequence = 0;
+  uint64_t commits = 0;         ///< Groups of changes made durable, this incarnation.
+  base::Micros commit_time{0};  ///< Of all of them together.
   uint64_t total() const;
 };
 
@@ -139,6 +150,12 @@ class Queue {
   /// ids.
   /// @param specs  1..10,000. The same idempotency_key and content_hash within 24 h returns the
   /// first id.
+  ///
+  /// Ephemeral specs (not mixed with others in one call) are scheduled and charged like the rest
+  /// but never written: the call does not wait for the disk, Query and Stats do not show them, they
+  /// have neither batch, parents nor idempotency key, and they are forgotten when they end (later
+  /// calls about them say kAborted or kNotFound, as of tasks that never were, and Renew kLost) or
+  /// when the queue is closed. Only they may be interactive.
   /// @return one id per spec, in order. kInvalidArgument: bad field, unknown parent or cycle, names
   /// the
   ///         index. kAlreadyExists: same key, other content. kResourceExhausted: full, retry after
@@ -158,7 +175,7 @@ class Queue {
   virtual Awaitable<std::vector<RenewalReply>> Renew(std::vector<Renewal> renewals) = 0;
 
   /// Per item kAborted: stale fence, the result is not taken. Completing the same claim twice is OK
-  /// twice.
+  /// twice, unless the task was ephemeral.
   virtual Awaitable<std::vector<base::Result<>>> Complete(std::vector<Completion> completions) = 0;
   /// Retries after backoff, or ends the task as kFailed. Per item kAborted: stale fence.
   virtual Awaitable<std::vector<base::Result<>>> Fail(std::vector<Failure> failures) = 0;
@@ -181,6 +198,10 @@ class Queue {
   virtual Awaitable<base::Result<model::TaskRecord>> Get(model::TaskId id) = 0;
   virtual Awaitable<base::Result<std::vector<model::TaskRecord>>> Query(QueryRequest request) = 0;
   virtual QueueStats Stats(const TaskFilter& filter) const = 0;
+  /// Tasks that could be claimed now in a lane, ephemeral ones among them.
+  virtual uint64_t Waiting(const std::string& lane) const = 0;
+  /// From now on, for picks to come. Unknown tenants have the default policy.
+  virtual void SetTenant(const std::string& tenant, sched::TenantPolicy policy) = 0;
 };
 
 }  // namespace inferq::queue

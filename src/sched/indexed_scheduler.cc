@@ -33,10 +33,17 @@ struct TenantRank {
 };
 
 struct Lane {
-  double clock = 0;  ///< Highest virtual time ever picked here, before its charge.
+  std::set<TenantRank>& Eligible(Kind kind) { return eligible[static_cast<size_t>(kind)]; }
+  const std::set<TenantRank>& Eligible(Kind kind) const {
+    return eligible[static_cast<size_t>(kind)];
+  }
+
+  /// Highest least virtual time that waited here when a task was picked, before its charge.
+  double clock = 0;
   size_t waiting = 0;
-  uint64_t named_by = 0;          ///< Number of the last pick that named it.
-  std::set<TenantRank> eligible;  ///< Tenants that wait here and are not capped.
+  uint64_t named_by = 0;  ///< Number of the last pick that named it.
+  /// Tenants that wait here, with work of that kind, and are not capped.
+  std::array<std::set<TenantRank>, kKinds.size()> eligible;
   std::unordered_map<const Tenant*, std::unique_ptr<WaitingTasks>> homes;
 };
 
@@ -107,6 +114,7 @@ class IndexedScheduler final : public Scheduler {
   template <class Fn>
   void Change(Tenant& tenant, Fn change);
   void Unlist(WaitingTasks& home);
+  void Unlist(WaitingTasks& home, Kind kind);
   void List(WaitingTasks& home);
 
   static void Bill(Tenant& tenant, model::TokenCount cost) {
@@ -117,8 +125,9 @@ class IndexedScheduler final : public Scheduler {
   void Enter(Tenant& tenant, const Lane& lane);
   void Take(Item& item);
 
-  Tenant* LeastTenant() const;
-  Choice Choose(const Tenant& tenant, base::WallTime now, const Previous& previous) const;
+  Tenant* LeastTenant(Kind kind) const;
+  Choice Choose(const Tenant& tenant, base::WallTime now, Kind kind,
+                const Previous& previous) const;
 
   const OrderPolicy policy_;
   std::unordered_map<model::TaskId, Item> items_;
@@ -137,16 +146,24 @@ WaitingTasks& IndexedScheduler::HomeOf(Tenant& tenant, Lane& lane) {
   return *home;
 }
 
+void IndexedScheduler::Unlist(WaitingTasks& home, Kind kind) {
+  bool& listed = home.listed[static_cast<size_t>(kind)];
+  if (!listed) return;
+  home.lane.Eligible(kind).erase({home.tenant.virtual_time, &home});
+  listed = false;
+}
+
 void IndexedScheduler::Unlist(WaitingTasks& home) {
-  if (!home.listed) return;
-  home.lane.eligible.erase({home.tenant.virtual_time, &home});
-  home.listed = false;
+  for (Kind kind : kKinds) Unlist(home, kind);
 }
 
 void IndexedScheduler::List(WaitingTasks& home) {
-  if (home.listed || home.size() == 0 || home.tenant.capped()) return;
-  home.lane.eligible.insert({home.tenant.virtual_time, &home});
-  home.listed = true;
+  for (Kind kind : kKinds) {
+    bool& listed = home.listed[static_cast<size_t>(kind)];
+    if (listed || home.size(kind) == 0 || home.tenant.capped()) continue;
+    home.lane.Eligible(kind).insert({home.tenant.virtual_time, &home});
+    listed = true;
+  }
 }
 
 template <class Fn>
@@ -167,9 +184,8 @@ void IndexedScheduler::Finish(const std::string& tenant, double correction) {
 void IndexedScheduler::Enter(Tenant& tenant, const Lane& lane) {
   if (tenant.waiting > 0 || (tenant.restored && picks_ == 0)) return;
   double current = lane.clock;
-  if (!lane.eligible.empty()) {
-    current = std::max(current, lane.eligible.begin()->virtual_time);
-  }
+  const auto& eligible = lane.Eligible(Kind::kAll);  // those who work here, at whatever
+  if (!eligible.empty()) current = std::max(current, eligible.begin()->virtual_time);
   tenant.virtual_time = std::max(tenant.virtual_time, current);
 }
 
@@ -179,8 +195,8 @@ void IndexedScheduler::Add(Entry entry) {
   Lane& lane = lanes_[entry.lane];
   Enter(tenant, lane);
   WaitingTasks& home = HomeOf(tenant, lane);
-  Item item{entry.id,    entry.key, entry.deadline, entry.expected_run, entry.cost, entry.locality,
-            entry.alone, false,     &home};
+  Item item{entry.id,       entry.key,   entry.deadline, entry.expected_run, entry.cost,
+            entry.locality, entry.alone, false,          entry.interactive,  &home};
   auto [added, is_new] = items_.try_emplace(entry.id, item);
   INFERQ_CHECK(is_new);
   home.Insert(added->second);
@@ -194,7 +210,9 @@ void IndexedScheduler::Take(Item& item) {
   home.Erase(item);
   --home.tenant.waiting;
   --home.lane.waiting;
-  if (home.size() == 0) Unlist(home);
+  for (Kind kind : kKinds) {
+    if (home.size(kind) == 0) Unlist(home, kind);
+  }
   items_.erase(item.id);
 }
 
@@ -216,27 +234,26 @@ bool IndexedScheduler::Edit(model::TaskId id, Key key, std::optional<base::WallT
   return true;
 }
 
-Tenant* IndexedScheduler::LeastTenant() const {
+Tenant* IndexedScheduler::LeastTenant(Kind kind) const {
   const TenantRank* least = nullptr;
   for (const Lane* lane : named_) {
-    if (lane->eligible.empty()) continue;
-    const TenantRank& first = *lane->eligible.begin();
+    const auto& eligible = lane->Eligible(kind);
+    if (eligible.empty()) continue;
+    const TenantRank& first = *eligible.begin();
     if (!least || first < *least) least = &first;
   }
   return least ? &least->home->tenant : nullptr;
 }
 
 IndexedScheduler::Choice IndexedScheduler::Choose(const Tenant& tenant, base::WallTime now,
-                                                  const Previous& previous) const {
+                                                  Kind kind, const Previous& previous) const {
   Item* due = nullptr;
   Item* other = nullptr;
   for (WaitingTasks* home : tenant.homes) {
-    if (home->lane.named_by != picks_ || home->size() == 0) continue;
-    home->Advance(now);
-    Item* d = home->FirstDue();
-    if (d && (!due || std::tie(*d->deadline, d->id) < std::tie(*due->deadline, due->id))) due = d;
-    Item* k = home->FirstByKey();
-    if (k && (!other || std::tie(k->key, k->id) < std::tie(other->key, other->id))) other = k;
+    if (home->lane.named_by != picks_ || home->size(kind) == 0) continue;
+    home->Advance(now, kind);
+    due = EarlierDeadline(due, home->FirstDue(kind));
+    other = SmallerKey(other, home->FirstByKey(kind));
   }
   if (!other) return {due, nullptr};
   WaitingTasks* contested = due ? other->home : nullptr;
@@ -244,7 +261,7 @@ IndexedScheduler::Choice IndexedScheduler::Choose(const Tenant& tenant, base::Wa
   Key limit = other->key + policy_.prefix_window.count();
   for (WaitingTasks* home : tenant.homes) {
     if (&home->lane != previous.lane) continue;
-    if (Item* alike = home->Alike(previous.locality, limit)) return {alike, contested};
+    if (Item* alike = home->Alike(previous.locality, limit, kind)) return {alike, contested};
   }
   return {other, contested};
 }
@@ -260,17 +277,18 @@ std::vector<model::TaskId> IndexedScheduler::Pick(const PickRequest& request) {
   }
   std::vector<model::TaskId> picked;
   picked.reserve(std::min<size_t>(request.max_tasks, items_.size()));
+  Kind kind = request.interactive_only ? Kind::kInteractive : Kind::kAll;
   Previous previous;
   model::TokenCount budget = request.token_budget;
   while (picked.size() < request.max_tasks) {
-    Tenant* tenant = LeastTenant();
+    Tenant* tenant = LeastTenant(kind);
     if (!tenant) break;
-    Choice choice = Choose(*tenant, request.now, previous);
+    Choice choice = Choose(*tenant, request.now, kind, previous);
     const Item item = *choice.item;
     if (!picked.empty() && (item.alone || item.cost > budget)) break;
     if (choice.contested) choice.contested->NoteChoice(choice.item->due);
     Lane& lane = item.home->lane;
-    lane.clock = std::max(lane.clock, tenant->virtual_time);
+    lane.clock = std::max(lane.clock, lane.Eligible(Kind::kAll).begin()->virtual_time);
     picked.push_back(item.id);
     Take(*choice.item);
     Change(*tenant, [&](Tenant& t) { Bill(t, item.cost); });
@@ -285,12 +303,12 @@ std::optional<Standing> IndexedScheduler::Explain(model::TaskId id, base::WallTi
   auto found = items_.find(id);
   if (found == items_.end()) return std::nullopt;
   WaitingTasks& home = *found->second.home;
-  home.Advance(now);
+  home.Advance(now, Kind::kAll);
   Standing standing;
   standing.ahead_in_lane = home.Ahead(found->second);
   standing.tenant_capped = home.tenant.capped();
   standing.tenant_virtual_time = home.tenant.virtual_time;
-  const auto& eligible = home.lane.eligible;
+  const auto& eligible = home.lane.Eligible(Kind::kAll);
   standing.least_virtual_time =
       eligible.empty() ? home.tenant.virtual_time : eligible.begin()->virtual_time;
   return standing;

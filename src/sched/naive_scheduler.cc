@@ -51,7 +51,7 @@ class NaiveScheduler final : public Scheduler {
     bool idle = std::ranges::none_of(waiting_, [&](auto& e) { return e.tenant == entry.tenant; });
     bool keeps = tenant.restored && !picked_before_;
     if (idle && !keeps) {
-      double current = std::max(highest_picked_[entry.lane], LeastIn(entry.lane).value_or(0));
+      double current = std::max(highest_least_[entry.lane], LeastIn(entry.lane).value_or(0));
       tenant.virtual_time = std::max(tenant.virtual_time, current);
     }
     waiting_.push_back(std::move(entry));
@@ -85,9 +85,8 @@ class NaiveScheduler final : public Scheduler {
       bool fits = next.cost <= request.token_budget - std::min(spent, request.token_budget);
       if (!picked.empty() && (next.alone || !fits)) break;
       if (contested) choices_[*contested].push_back(went_due);
-      TenantState& tenant = tenants_[*name];
-      double& highest = highest_picked_[next.lane];
-      highest = std::max(highest, tenant.virtual_time);
+      double& highest = highest_least_[next.lane];
+      highest = std::max(highest, *LeastIn(next.lane));
       Remove(next.id);
       Charge(*name, next.cost);
       picked.push_back(next.id);
@@ -160,8 +159,9 @@ class NaiveScheduler final : public Scheduler {
     return state.running < state.policy.max_running;
   }
 
-  static bool Names(const PickRequest& request, const std::string& lane) {
-    return std::ranges::find(request.lanes, lane) != request.lanes.end();
+  static bool Considers(const PickRequest& request, const Entry& entry) {
+    if (request.interactive_only && !entry.interactive) return false;
+    return std::ranges::find(request.lanes, entry.lane) != request.lanes.end();
   }
 
   /// The least virtual time of the tenants that wait in `lane` and are not capped.
@@ -178,7 +178,7 @@ class NaiveScheduler final : public Scheduler {
   std::optional<std::string> NextTenant(const PickRequest& request) const {
     std::optional<std::string> best;
     for (const Entry& e : waiting_) {
-      if (!Names(request, e.lane) || !Eligible(e.tenant)) continue;
+      if (!Considers(request, e) || !Eligible(e.tenant)) continue;
       double time = tenants_.at(e.tenant).virtual_time;
       if (!best || std::pair(time, e.tenant) < std::pair(tenants_.at(*best).virtual_time, *best)) {
         best = e.tenant;
@@ -193,7 +193,7 @@ class NaiveScheduler final : public Scheduler {
     std::vector<Entry> due;
     std::vector<Entry> other;
     for (const Entry& e : waiting_) {
-      if (e.tenant != tenant || !Names(request, e.lane)) continue;
+      if (e.tenant != tenant || !Considers(request, e)) continue;
       (IsDue(e, request.now) ? due : other).push_back(e);
     }
     std::ranges::sort(due, DeadlineLess);
@@ -240,7 +240,7 @@ class NaiveScheduler final : public Scheduler {
   const OrderPolicy policy_;
   std::vector<Entry> waiting_;
   std::map<std::string, TenantState> tenants_;
-  std::map<std::string, double> highest_picked_;    ///< By lane; before the charge.
+  std::map<std::string, double> highest_least_;     ///< By lane; at a pick, before its charge.
   std::map<TenantLane, std::deque<bool>> choices_;  ///< True: due work went first.
   bool picked_before_ = false;
 };

@@ -36,6 +36,10 @@ class OrderTest : public testing::TestWithParam<Factory> {
   void AddFor(const std::string& tenant, uint64_t id, model::TokenCount cost = 1) {
     scheduler_->Add(With(Task(id), [&](Entry& e) { e.tenant = tenant, e.cost = cost; }));
   }
+  void AddInteractive(const std::string& tenant, uint64_t id, model::TokenCount cost = 1) {
+    scheduler_->Add(
+        With(Task(id), [&](Entry& e) { e.tenant = tenant, e.cost = cost, e.interactive = true; }));
+  }
   void AddDue(uint64_t id, int64_t deadline) {
     scheduler_->Add(With(Task(id), [&](Entry& e) { e.deadline = At(deadline); }));
   }
@@ -45,6 +49,15 @@ class OrderTest : public testing::TestWithParam<Factory> {
     PickRequest request{.lanes = lanes, .max_tasks = n, .token_budget = budget, .now = now_};
     std::vector<uint64_t> ids;
     for (TaskId id : scheduler_->Pick(request)) ids.push_back(id.value);
+    return ids;
+  }
+  std::vector<uint64_t> PickInteractive(uint32_t n) {
+    std::vector<std::string> lanes{"m"};
+    std::vector<uint64_t> ids;
+    for (TaskId id : scheduler_->Pick(
+             {.lanes = lanes, .max_tasks = n, .now = now_, .interactive_only = true})) {
+      ids.push_back(id.value);
+    }
     return ids;
   }
   /// n picks of one task each.
@@ -293,6 +306,72 @@ TEST_P(OrderTest, SinglePicksIgnorePrefixes) {
     scheduler_->Add(With(Task(id), [&](Entry& e) { e.locality = {id % 2}; }));
   }
   EXPECT_THAT(PickEach(3), ElementsAre(1, 2, 3));
+}
+
+TEST_P(OrderTest, AnInteractivePickConsidersOnlyThoseByTheSameRules) {
+  AddAll({1, 2});
+  for (uint64_t id : {5u, 4u}) AddInteractive("t", id);
+  scheduler_->Add(With(Task(6), [](Entry& e) { e.interactive = true, e.deadline = At(99); }));
+  EXPECT_THAT(PickInteractive(1), ElementsAre(6)) << "due";
+  EXPECT_THAT(PickInteractive(9), ElementsAre(4, 5)) << "by key";
+  EXPECT_THAT(PickInteractive(9), IsEmpty());
+  EXPECT_THAT(Pick(9), ElementsAre(1, 2));
+}
+
+TEST_P(OrderTest, OtherPicksTreatInteractiveTasksLikeAnyOther) {
+  AddAll({1, 3});
+  AddInteractive("t", 2);
+  EXPECT_THAT(Pick(9), ElementsAre(1, 2, 3));
+}
+
+TEST_P(OrderTest, AnInteractivePickChoosesAmongTenantsThatHaveSuchWork) {
+  AddFor("idle", 1);
+  for (uint64_t id : {11u, 12u}) AddInteractive("a", id, 10);
+  for (uint64_t id : {21u, 22u}) AddInteractive("b", id, 15);
+  EXPECT_THAT(PickInteractive(3), ElementsAre(11, 21, 12)) << "the least virtual time";
+  scheduler_->SetTenant("b", {.max_running = 1});
+  EXPECT_THAT(PickInteractive(1), IsEmpty()) << "capped";
+  EXPECT_THAT(Pick(1), ElementsAre(1)) << "and charged: the third has used nothing";
+}
+
+TEST_P(OrderTest, InteractivePicksAreChargedToTheSameVirtualTime) {
+  AddInteractive("a", 1, 100);
+  EXPECT_THAT(PickInteractive(1), ElementsAre(1));
+  AddFor("b", 21);
+  AddFor("a", 11);
+  AddFor("b", 22);
+  EXPECT_THAT(PickEach(3), ElementsAre(21, 22, 11));
+}
+
+TEST_P(OrderTest, WhoLivesOnInteractivePicksGainsNoCredit) {
+  for (uint64_t i = 0; i < 20; ++i) AddFor("batch", 100 + i, 10);
+  PickEach(10);  // its virtual time: 100
+  for (uint64_t i = 0; i < 3; ++i) {
+    AddInteractive("online", 1 + i);  // enters at 100, not at the 0 of an idle kind
+    EXPECT_THAT(PickInteractive(1), ElementsAre(1 + i));
+  }
+  EXPECT_THAT(scheduler_->VirtualTimes(),
+              ElementsAre(std::pair("batch", 100.0), std::pair("online", 103.0)));
+}
+
+TEST_P(OrderTest, WhoLivesOnInteractivePicksPushesNobodyBack) {
+  for (uint64_t i = 0; i < 9; ++i) AddFor("batch", 100 + i);
+  AddInteractive("online", 1, 1000);
+  AddInteractive("online", 2, 1000);
+  EXPECT_THAT(PickInteractive(1), ElementsAre(1));
+  EXPECT_THAT(PickInteractive(1), ElementsAre(2)) << "at 1000, far ahead of the lane";
+  for (uint64_t i = 0; i < 2; ++i) AddFor("new", 200 + i);
+  EXPECT_THAT(PickEach(4), ElementsAre(100, 200, 101, 201)) << "it enters beside batch, at 0";
+}
+
+TEST_P(OrderTest, AloneInTheLaneInteractivePicksMoveItsClock) {
+  AddInteractive("a", 1, 1000);
+  AddInteractive("a", 2, 1);
+  EXPECT_THAT(PickInteractive(1), ElementsAre(1));
+  EXPECT_THAT(PickInteractive(1), ElementsAre(2));
+  AddInteractive("b", 3);
+  EXPECT_THAT(scheduler_->VirtualTimes(),
+              ElementsAre(std::pair("a", 1001.0), std::pair("b", 1000.0)));
 }
 
 TEST_P(OrderTest, ExplainsWhatGoesBefore) {

@@ -56,6 +56,7 @@ struct Entry {
   model::LocalityKey locality{};
   bool alone =
       false;  ///< A suspect; the only task of its pick. A pick that comes to it later ends.
+  bool interactive = false;  ///< May be picked by itself, see PickRequest::interactive_only.
 };
 
 struct PickRequest {
@@ -65,6 +66,8 @@ struct PickRequest {
   /// does not, so no small task overtakes a big one for ever.
   model::TokenCount token_budget = UINT64_MAX;
   base::WallTime now;
+  /// Only interactive tasks are considered; the rules are the same among them.
+  bool interactive_only = false;
 };
 
 /// Why a waiting task is not running, for explain.
@@ -96,8 +99,9 @@ struct Standing {
 ///
 /// A tenant's virtual time rises by cost/weight at each pick. A tenant with nothing waiting has no
 /// claim on the past: when a task of it comes into a lane its virtual time is raised to the lane's
-/// current one, which is the greater of the least virtual time that waits there (below the cap) and
-/// the highest that was ever picked there.
+/// current one, which is the greatest that the least virtual time waiting there (below the cap) is
+/// now or ever was at a pick. Interactive or not makes no difference to that: who lives on picks of
+/// interactive tasks alone neither saves up credit nor pushes newcomers behind the others.
 class Scheduler {
  public:
   virtual ~Scheduler() = default;

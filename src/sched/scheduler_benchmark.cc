@@ -58,5 +58,24 @@ void BM_Pick(benchmark::State& state) {
 }
 BENCHMARK(BM_Pick)->Iterations(500'000);
 
+/// One interactive task comes and is claimed by itself while a million others wait.
+void BM_PickInteractive(benchmark::State& state) {
+  auto scheduler = MakeScheduler({});
+  base::Rng rng(1);
+  base::WallTime now{std::chrono::seconds(1'800'000'000)};
+  for (uint64_t id = 1; id <= kTasks; ++id) scheduler->Add(RandomEntry(id, rng, now));
+  std::vector<std::string> lanes{"m"};
+  PickRequest request{.lanes = lanes, .now = now, .interactive_only = true};
+  Entry entry = RandomEntry(kTasks + 1, rng, now);
+  entry.interactive = true;
+  for (auto _ : state) {
+    request.now += std::chrono::milliseconds(1);
+    scheduler->Add(entry);
+    benchmark::DoNotOptimize(scheduler->Pick(request));
+    scheduler->Refund(entry.tenant, entry.cost);
+  }
+}
+BENCHMARK(BM_PickInteractive);
+
 }  // namespace
 }  // namespace inferq::sched

@@ -108,6 +108,7 @@ class Twins {
     entry.expected_run = base::Micros(s.a / 3 % 8);
     entry.cost = 1 + s.b / 2 % 6;
     entry.alone = s.c / 5 % 10 == 0;
+    entry.interactive = s.c / 50 % 3 == 0;
     for (size_t i = 0; i < s.d / 60 % 5 && i < entry.locality.size(); ++i) {
       entry.locality[i] = 1 + (s.d / 300 >> i) % 2;
     }
@@ -167,6 +168,7 @@ class Twins {
     if (s.b % 4 == 0) lanes.push_back("x");
     PickRequest request{.lanes = lanes, .max_tasks = s.a % 8, .now = now_};
     if (s.c % 3 == 1) request.token_budget = s.d % 20;
+    request.interactive_only = s.c / 3 % 3 == 1;
     std::vector<model::TaskId> picked = indexed_->Pick(request);
     RC_ASSERT(picked == naive_->Pick(request));
     for (model::TaskId id : picked) {

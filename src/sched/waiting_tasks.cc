@@ -1,6 +1,7 @@
 #include "sched/waiting_tasks.h"
 
 #include <bit>
+#include <tuple>
 
 namespace inferq::sched {
 
@@ -39,7 +40,7 @@ size_t PrefixHash::operator()(const model::LocalityKey& prefix) const {
   return hash;
 }
 
-void WaitingTasks::InsertByKey(Item& item) {
+void TaskOrder::InsertByKey(Item& item) {
   by_key_.Insert(ByKey(item));
   if (policy_.prefix_window.count() == 0) return;
   ForEachPrefix(item.locality, [&](const model::LocalityKey& prefix) {
@@ -48,7 +49,7 @@ void WaitingTasks::InsertByKey(Item& item) {
   });
 }
 
-void WaitingTasks::EraseByKey(Item& item) {
+void TaskOrder::EraseByKey(Item& item) {
   by_key_.Erase(ByKey(item));
   if (policy_.prefix_window.count() == 0) return;
   ForEachPrefix(item.locality, [&](const model::LocalityKey& prefix) {
@@ -59,19 +60,19 @@ void WaitingTasks::EraseByKey(Item& item) {
   });
 }
 
-void WaitingTasks::Insert(Item& item) {
+void TaskOrder::Insert(Item& item) {
   item.due = false;
   InsertByKey(item);
   if (item.deadline) upcoming_.insert(ByDueAfter(item));
 }
 
-void WaitingTasks::Erase(Item& item) {
+void TaskOrder::Erase(Item& item) {
   if (item.due) MoveFromDue(item);
   EraseByKey(item);
   if (item.deadline) upcoming_.erase(ByDueAfter(item));
 }
 
-void WaitingTasks::MoveToDue(Item& item) {
+void TaskOrder::MoveToDue(Item& item) {
   upcoming_.erase(ByDueAfter(item));
   EraseByKey(item);
   due_.Insert(ByDeadline(item));
@@ -79,7 +80,7 @@ void WaitingTasks::MoveToDue(Item& item) {
   item.due = true;
 }
 
-void WaitingTasks::MoveFromDue(Item& item) {
+void TaskOrder::MoveFromDue(Item& item) {
   became_due_.erase(ByDueAfter(item));
   due_.Erase(ByDeadline(item));
   item.due = false;
@@ -87,7 +88,7 @@ void WaitingTasks::MoveFromDue(Item& item) {
   upcoming_.insert(ByDueAfter(item));
 }
 
-void WaitingTasks::Advance(base::WallTime now) {
+void TaskOrder::Advance(base::WallTime now) {
   int64_t time = now.time_since_epoch().count();
   while (!upcoming_.empty() && upcoming_.begin()->rank < time) MoveToDue(*upcoming_.begin()->item);
   while (!became_due_.empty() && became_due_.rbegin()->rank >= time) {
@@ -95,22 +96,52 @@ void WaitingTasks::Advance(base::WallTime now) {
   }
 }
 
-Item* WaitingTasks::Alike(const model::LocalityKey& locality, Key limit) const {
-  Item* best = nullptr;
-  ForEachPrefix(locality, [&](const model::LocalityKey& prefix) {
-    auto found = alike_.find(prefix);
-    if (found != alike_.end() && found->second.begin()->rank <= limit) {
-      best = found->second.begin()->item;
-    }
-    return best != nullptr;
-  });
-  return best;
+Item* TaskOrder::FirstAlike(const model::LocalityKey& prefix) const {
+  if (alike_.empty()) return nullptr;  // mostly so for interactive ones: spare the hash
+  auto found = alike_.find(prefix);
+  return found == alike_.end() ? nullptr : found->second.begin()->item;
 }
 
-uint64_t WaitingTasks::Ahead(const Item& item) const {
+uint64_t TaskOrder::Ahead(const Item& item) const {
   Item probe = item;
   if (item.due) return due_.CountLess(ByDeadline(probe));
   return due_.size() + by_key_.CountLess(ByKey(probe));
+}
+
+Item* EarlierDeadline(Item* a, Item* b) {
+  if (!a || !b) return a ? a : b;
+  return std::tie(*b->deadline, b->id) < std::tie(*a->deadline, a->id) ? b : a;
+}
+
+Item* SmallerKey(Item* a, Item* b) {
+  if (!a || !b) return a ? a : b;
+  return std::tie(b->key, b->id) < std::tie(a->key, a->id) ? b : a;
+}
+
+void WaitingTasks::Advance(base::WallTime now, Kind kind) {
+  interactive_.Advance(now);
+  if (kind == Kind::kAll) other_.Advance(now);
+}
+
+Item* WaitingTasks::FirstDue(Kind kind) const {
+  if (kind == Kind::kInteractive) return interactive_.FirstDue();
+  return EarlierDeadline(other_.FirstDue(), interactive_.FirstDue());
+}
+
+Item* WaitingTasks::FirstByKey(Kind kind) const {
+  if (kind == Kind::kInteractive) return interactive_.FirstByKey();
+  return SmallerKey(other_.FirstByKey(), interactive_.FirstByKey());
+}
+
+Item* WaitingTasks::Alike(const model::LocalityKey& locality, Key limit, Kind kind) const {
+  Item* best = nullptr;
+  ForEachPrefix(locality, [&](const model::LocalityKey& prefix) {
+    Item* first = interactive_.FirstAlike(prefix);
+    if (kind == Kind::kAll) first = SmallerKey(first, other_.FirstAlike(prefix));
+    if (first && first->key <= limit) best = first;
+    return best != nullptr;
+  });
+  return best;
 }
 
 bool WaitingTasks::DueMayGoFirst() const {

@@ -35,7 +35,8 @@ struct LocalQueue::Waiter {
   runtime::Event event;
   bool woken = false;
 
-  bool Serves(const std::string& lane) const {
+  bool Serves(const std::string& lane, bool interactive) const {
+    if (request.interactive_only && !interactive) return false;
     return std::ranges::find(request.lanes, lane) != request.lanes.end();
   }
   void Wake() {
@@ -47,8 +48,9 @@ struct LocalQueue::Waiter {
 Awaitable<base::Result<std::vector<ClaimedTask>>> LocalQueue::Claim(ClaimRequest request) {
   INFERQ_CO_TRY(Ready());
   INFERQ_CO_TRY(CheckClaim(request));
-  while (true) {
+  for (bool woken = false;; woken = true) {
     std::vector<ClaimedTask> claimed = PickNow(request);
+    if (woken && !claimed.empty()) HandOn(request);
     if (!claimed.empty() || SteadyNow() >= request.wait_until) co_return claimed;
     Waiter waiter{.request = request, .event = runtime::Event(runtime_)};
     auto place = waiters_.insert(waiters_.end(), &waiter);
@@ -63,7 +65,8 @@ std::vector<ClaimedTask> LocalQueue::PickNow(const ClaimRequest& request) {
   sched::PickRequest pick{.lanes = request.lanes,
                           .max_tasks = request.max_tasks,
                           .token_budget = request.token_budget,
-                          .now = WallNow()};
+                          .now = WallNow(),
+                          .interactive_only = request.interactive_only};
   std::vector<ClaimedTask> claimed;
   for (TaskId id : scheduler_->Pick(pick)) claimed.push_back(Lease(*tasks_.Find(id), request));
   if (!claimed.empty()) ArmTimer();
@@ -75,24 +78,36 @@ ClaimedTask LocalQueue::Lease(Task& task, const ClaimRequest& request) {
   task.fence = fences_.Next();
   task.lease = std::make_unique<ActiveLease>(request.worker, SteadyNow() + request.lease);
   lease_due_.Add(task.lease->expires, task.id);
-  charged_ = true;
+  Charged(task);
   MoveTo(task, State::kLeased, Wait::kRides);
   ClaimedTask claimed{.id = task.id,
                       .fence = task.fence,
                       .spec = tasks_.SpecOf(task),
                       .attempt = task.attempts + 1,
                       .alone = task.suspect,
-                      .checkpoint = {}};
+                      .checkpoint = {},
+                      .eligible = task.eligible};
   if (task.extra) claimed.checkpoint = task.extra->checkpoint;
   return claimed;
 }
 
-// Wakes the longest-waiting claim that serves the lane.
-void LocalQueue::WakeClaims(const std::string& lane) {
+// Wakes the longest-waiting claim that serves such a task.
+void LocalQueue::WakeClaims(const std::string& lane, bool interactive) {
   for (Waiter* waiter : waiters_) {
-    if (waiter->woken || !waiter->Serves(lane)) continue;
+    if (waiter->woken || !waiter->Serves(lane, interactive)) continue;
     waiter->Wake();
     return;
+  }
+}
+
+// A claim may have been woken by one task and have taken another: what it left is for those who
+// still wait.
+void LocalQueue::HandOn(const ClaimRequest& request) {
+  for (const std::string& lane : request.lanes) {
+    if (scheduler_->waiting_in(lane) == 0) continue;
+    for (Waiter* waiter : waiters_) {
+      if (!waiter->woken && waiter->Serves(lane, true)) waiter->Wake();
+    }
   }
 }
 
@@ -124,7 +139,7 @@ base::Result<> LocalQueue::StartOne(const TaskRef& ref) {
   if (task->state == State::kRunning) return {};  // told twice
   ++task->attempts;
   task->lease->started = SteadyNow();
-  index_.CountAttempt(task->tenant, task->batch);
+  if (!task->ephemeral()) index_.CountAttempt(task->tenant, task->batch);
   MoveTo(*task, State::kRunning, Wait::kRides);
   return {};
 }

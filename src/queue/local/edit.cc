@@ -1,4 +1,4 @@
-// What clients and operators change: Cancel, Requeue, Edit.
+// What clients and operators change: Cancel, Requeue, Edit, SetTenant.
 
 #include <algorithm>
 
@@ -41,9 +41,9 @@ base::Result<> LocalQueue::CancelOne(TaskId id, Group& group) {
     return base::Fail(Code::kFailedPrecondition, "{} has ended as {}", ToString(id),
                       StateName(task->state));
   }
+  JoinGroup(*task, group);
   if (task->lease) EndLease(*task, Owes::kCharge);
   End(*task, State::kCancelled, Code::kCancelled, "cancelled by request");
-  group = commits_->current();
   return {};
 }
 
@@ -93,7 +93,7 @@ base::Result<> LocalQueue::RequeueOne(TaskId id) {
                       "{} cannot run: its parent {} ended as {}; requeue that first", ToString(id),
                       ToString(parent->id), StateName(parent->state));
   }
-  INFERQ_TRY(CheckRoom(1));
+  INFERQ_TRY(CheckRoom(1, false));
   Revive(*task);
   for (TaskId child_id :
        dependents_.ChildrenOf(id)) {  // those wait for other parents and now again for this
@@ -135,12 +135,13 @@ void LocalQueue::Revive(Task& task) {
 
 Awaitable<base::Result<model::Version>> LocalQueue::Edit(EditRequest request) {
   INFERQ_CO_TRY(Ready());
-  INFERQ_CO_ASSIGN(model::Version version, EditOne(request));
-  INFERQ_CO_TRY(co_await Durable(commits_->current()));
+  Group group = 0;
+  INFERQ_CO_ASSIGN(model::Version version, EditOne(request, group));
+  INFERQ_CO_TRY(co_await Durable(group));
   co_return version;
 }
 
-base::Result<model::Version> LocalQueue::EditOne(const EditRequest& request) {
+base::Result<model::Version> LocalQueue::EditOne(const EditRequest& request, Group& group) {
   Task* task = tasks_.Find(request.id);
   if (task == nullptr) return Unknown(request.id);
   if (request.if_version && *request.if_version != task->version) {
@@ -159,9 +160,16 @@ base::Result<model::Version> LocalQueue::EditOne(const EditRequest& request) {
   task->priority = static_cast<int16_t>(priority);
   if (request.deadline) task->deadline = *request.deadline;
   ++task->version;
+  JoinGroup(*task, group);
   Changed(*task, kDirtySpec | kDirtyState, Wait::kAwaited);
   if (task->state == State::kQueued) scheduler_->Edit(task->id, KeyOf(*task), task->deadline);
   return task->version;
+}
+
+void LocalQueue::SetTenant(const std::string& tenant, sched::TenantPolicy policy) {
+  options_.tenants.insert_or_assign(tenant, policy);
+  scheduler_->SetTenant(tenant, policy);
+  WakeAllClaims();  // its cap may have risen
 }
 
 }  // namespace inferq::queue

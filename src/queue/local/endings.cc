@@ -40,10 +40,10 @@ base::Result<> LocalQueue::CompleteOne(const Completion& completion, Group& grou
   if (task->state != State::kRunning) {
     return base::Fail(Code::kFailedPrecondition, "{} was not started", ToString(task->id));
   }
+  JoinGroup(*task, group);
   LearnRunTime(*task);
   EndLease(*task, Owes::kCharge, completion.cost);
   End(*task, State::kSucceeded, Code::kInternal, "", completion.result);
-  group = commits_->current();
   return {};
 }
 
@@ -70,7 +70,7 @@ base::Result<> LocalQueue::FailOne(Failure& failure, Group& group) {
     return {};
   }
   INFERQ_ASSIGN(Task * task, Holding(failure.task));
-  group = commits_->current();
+  JoinGroup(*task, group);
   if (failure.crashed) {
     Crashed(*task, failure);
     return {};
@@ -122,13 +122,14 @@ base::Micros LocalQueue::Backoff(uint32_t attempts) {
 Awaitable<std::vector<base::Result<>>> LocalQueue::Release(std::vector<TaskRef> tasks) {
   if (auto ready = Ready(); !ready) co_return Items(tasks.size(), ready);
   Items items;
-  for (const TaskRef& ref : tasks) items.push_back(ReleaseOne(ref));
-  Group group = std::ranges::any_of(items, &base::Result<>::has_value) ? commits_->current() : 0;
+  Group group = 0;
+  for (const TaskRef& ref : tasks) items.push_back(ReleaseOne(ref, group));
   co_return co_await Acknowledge(std::move(items), group);
 }
 
-base::Result<> LocalQueue::ReleaseOne(const TaskRef& ref) {
+base::Result<> LocalQueue::ReleaseOne(const TaskRef& ref, Group& group) {
   INFERQ_ASSIGN(Task * task, Holding(ref));
+  JoinGroup(*task, group);
   if (task->state == State::kRunning) --task->attempts;
   EndLease(*task, Owes::kNothing);
   Enqueue(*task, Wait::kAwaited);

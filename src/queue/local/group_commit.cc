@@ -50,6 +50,7 @@ void GroupCommit::Begin() {
   if (linger_timer_ != 0) runtime_.CancelTimer(std::exchange(linger_timer_, 0));
   in_flight_ = std::exchange(gathering_, std::make_shared<runtime::Event>(runtime_));
   ++started_;
+  began_ = runtime_.clock().Steady();
   struct Work {
     std::shared_ptr<Journal> journal;
     ChangeSet changes;
@@ -67,6 +68,7 @@ void GroupCommit::Begin() {
 
 void GroupCommit::Finish(base::Result<> result) {
   auto waiters = std::exchange(in_flight_, nullptr);
+  spent_ += runtime_.clock().Steady() - began_;
   if (result) {
     durable_ = started_;
     owner_.on_durable(durable_);

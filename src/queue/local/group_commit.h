@@ -48,6 +48,9 @@ class GroupCommit {
   /// Suspends until `group` is durable or failed. Does not start its commit.
   runtime::Awaitable<base::Result<>> WaitFor(Group group);
 
+  /// Time of all commits so far together.
+  base::Micros spent() const { return spent_; }
+
  private:
   void Schedule();
   void Begin();
@@ -62,6 +65,8 @@ class GroupCommit {
   std::shared_ptr<char> alive_ = std::make_shared<char>();
   std::shared_ptr<runtime::Event> gathering_;  // of the group current()
   std::shared_ptr<runtime::Event> in_flight_;  // null: no commit under way
+  base::SteadyTime began_;                     // the commit under way
+  base::Micros spent_{0};
   Group started_ = 0;
   Group durable_ = 0;
   bool requested_ = false;

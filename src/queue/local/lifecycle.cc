@@ -10,9 +10,9 @@ namespace inferq::queue {
 using model::State;
 using model::TaskId;
 
-// Batch numbers of one incarnation start at a multiple of this, so that a number handed out but not
-// stored before a crash is not handed out again.
-constexpr uint64_t kBatchesPerIncarnation = uint64_t{1} << 24;
+// Batch numbers and ephemeral ids of one incarnation start at a multiple of this, so that a number
+// handed out but not stored before a crash is not handed out again.
+constexpr uint64_t kNumbersPerIncarnation = uint64_t{1} << 24;
 
 struct LocalQueue::Recovered {
   explicit Recovered(uint16_t shard) : tasks(shard) {}
@@ -74,11 +74,13 @@ LocalQueue::LocalQueue(runtime::Runtime& runtime, std::unique_ptr<Journal> journ
       keys_(options_.idempotency_ttl),
       scheduler_(options_.make_scheduler(options_.order)),
       closed_(runtime) {
+  INFERQ_CHECK(options_.shard < kEphemeralShard);
   for (const auto& [tenant, policy] : options_.tenants) scheduler_->SetTenant(tenant, policy);
 }
 
 LocalQueue::~LocalQueue() {
   if (timer_ != 0) runtime_.CancelTimer(timer_);
+  if (charge_timer_ != 0) runtime_.CancelTimer(charge_timer_);
 }
 
 std::unique_ptr<Queue> MakeLocalQueue(runtime::Runtime& runtime, std::unique_ptr<Journal> journal,
@@ -126,11 +128,12 @@ void LocalQueue::Adopt(Recovered& recovered) {
       std::make_unique<GroupCommit>(runtime_, journal_, options_.ride_linger, std::move(owner));
   stored_meta_ = recovered.meta;
   fences_ = FenceSource(recovered.meta.incarnation + 1);
-  last_batch_ = std::max(recovered.meta.last_batch,
-                         fences_.reserved() * kBatchesPerIncarnation & model::kMaxSequence);
+  uint64_t first_number = fences_.reserved() * kNumbersPerIncarnation & model::kMaxSequence;
+  last_batch_ = std::max(recovered.meta.last_batch, first_number);
   last_finish_ = recovered.meta.last_finish;
   tasks_ = std::move(recovered.tasks);
   tasks_.SkipTo(recovered.meta.last_task);
+  tasks_.StartEphemeralAfter(first_number);
   opened_ = SteadyNow();
   for (const KeyRow& row : recovered.keys) keys_.Add(row);
   for (const TenantTime& row : recovered.times) {

@@ -29,7 +29,8 @@ struct LocalQueueOptions {
   std::map<std::string, sched::TenantPolicy> tenants;  ///< Others have the default policy.
   RetryPolicy retry;
   uint64_t max_live_tasks =
-      10'000'000;  ///< Beyond: kResourceExhausted; ask again when some have ended.
+      10'000'000;                   ///< Beyond: kResourceExhausted; ask again when some have ended.
+  uint64_t kept_for_ephemeral = 0;  ///< Of these, for ephemeral tasks only.
   uint64_t max_tasks =
       50'000'000;  ///< Live and ended records in memory; beyond: kResourceExhausted.
   base::Micros idempotency_ttl = std::chrono::hours(24);
@@ -37,7 +38,7 @@ struct LocalQueueOptions {
   int boost_per_child =
       10;                 ///< Priority points a parent gains for a child that waits for it alone.
   uint64_t rng_seed = 1;  ///< Of the jitter.
-  uint16_t shard = 0;     ///< Upper 16 bits of ids; below 0xFFFF.
+  uint16_t shard = 0;     ///< Upper 16 bits of ids; below kEphemeralShard.
 };
 
 /// The embedded queue: everything in memory, every change in a journal, the order from a Scheduler.

@@ -53,6 +53,8 @@ class LocalQueue final : public Queue {
   Awaitable<base::Result<model::TaskRecord>> Get(model::TaskId id) override;
   Awaitable<base::Result<std::vector<model::TaskRecord>>> Query(QueryRequest request) override;
   QueueStats Stats(const TaskFilter& filter) const override;
+  uint64_t Waiting(const std::string& lane) const override;
+  void SetTenant(const std::string& tenant, sched::TenantPolicy policy) override;
 
  private:
   using Group = GroupCommit::Group;
@@ -92,6 +94,8 @@ class LocalQueue final : public Queue {
 
   // --- transitions.cc: all changes of a task's state
   void Changed(Task& task, uint8_t what, Wait wait);
+  void JoinGroup(const Task& task, Group& group) const;
+  void Charged(const Task& task);
   void Count(const Task& task, std::optional<model::State> from, bool deferred);
   void MoveTo(Task& task, model::State to, Wait wait);
   void Enqueue(Task& task, Wait wait);
@@ -119,11 +123,12 @@ class LocalQueue final : public Queue {
   // --- submit.cc
   base::Result<std::vector<Slot>> Plan(const std::vector<model::TaskSpec>& specs) const;
   base::Result<> CheckSpec(const model::TaskSpec& spec) const;
+  static base::Result<> CheckLifetime(const model::TaskSpec& spec);
   base::Result<> CheckTimes(const model::TaskSpec& spec) const;
   base::Result<> CheckParents(const std::vector<model::TaskSpec>& specs, size_t index) const;
   base::Result<Slot> FindByKey(const std::vector<model::TaskSpec>& specs, size_t index,
                                std::unordered_map<std::string, size_t>& by_key) const;
-  base::Result<> CheckRoom(size_t added) const;
+  base::Result<> CheckRoom(size_t added, bool ephemeral) const;
   std::chrono::milliseconds RetryAfter(uint64_t excess) const;
   std::vector<model::TaskId> Apply(std::vector<model::TaskSpec> specs,
                                    const std::vector<Slot>& slots);
@@ -136,7 +141,8 @@ class LocalQueue final : public Queue {
   base::Result<> StartOne(const TaskRef& ref);
   RenewalReply RenewOne(Renewal& renewal);
   base::Result<Task*> Holding(const TaskRef& ref);
-  void WakeClaims(const std::string& lane);
+  void WakeClaims(const std::string& lane, bool interactive);
+  void HandOn(const ClaimRequest& request);
   void WakeAllClaims();
 
   // --- endings.cc
@@ -146,13 +152,13 @@ class LocalQueue final : public Queue {
   void Crashed(Task& task, Failure& failure);
   void Retry(Task& task);
   base::Micros Backoff(uint32_t attempts);
-  base::Result<> ReleaseOne(const TaskRef& ref);
+  base::Result<> ReleaseOne(const TaskRef& ref, Group& group);
 
   // --- edit.cc
   base::Result<> CancelOne(model::TaskId id, Group& group);
   base::Result<> RequeueOne(model::TaskId id);
   void Revive(Task& task);
-  base::Result<model::Version> EditOne(const EditRequest& request);
+  base::Result<model::Version> EditOne(const EditRequest& request, Group& group);
 
   // --- query.cc
   Awaitable<base::Result<>> Settled(Group change);
@@ -206,6 +212,7 @@ class LocalQueue final : public Queue {
   DueSet<base::WallTime> wake_due_;
   DueSet<base::WallTime> expiry_due_;
   runtime::Runtime::TimerId timer_ = 0;
+  runtime::Runtime::TimerId charge_timer_ = 0;  // writes what ephemeral tasks were charged
   base::SteadyTime timer_at_;
   std::list<Waiter*> waiters_;  // oldest first
   runtime::Event closed_;

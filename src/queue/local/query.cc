@@ -1,4 +1,4 @@
-// Get, Query, Stats.
+// Get, Query, Stats, Waiting.
 
 #include <algorithm>
 
@@ -101,6 +101,10 @@ QueueStats LocalQueue::Stats(const TaskFilter& filter) const {
   QueueStats stats;
   if (const TaskGroup* group = GroupOf(filter)) stats = group->stats;
   stats.last_finish_sequence = last_finish_;
+  if (commits_) {
+    stats.commits = commits_->durable();
+    stats.commit_time = commits_->spent();
+  }
   if (filter.state) {
     auto kept = static_cast<size_t>(*filter.state);
     for (size_t i = 0; i < model::kStateCount; ++i) {
@@ -109,5 +113,7 @@ QueueStats LocalQueue::Stats(const TaskFilter& filter) const {
   }
   return stats;
 }
+
+uint64_t LocalQueue::Waiting(const std::string& lane) const { return scheduler_->waiting_in(lane); }
 
 }  // namespace inferq::queue

@@ -2,7 +2,8 @@
 
 #include <cstring>
 
-#include "queue/local/sqlite_db.h"
+#include "sqlite/database.h"
+#include "sqlite/store.h"
 
 namespace inferq::queue {
 namespace {
@@ -10,9 +11,7 @@ namespace {
 using base::Code;
 using model::State;
 using model::TaskId;
-
-constexpr int64_t kApplicationId = 0x696e6671;  // "infq"
-constexpr int64_t kSchemaVersion = 1;
+using sqlite::Row;
 
 constexpr const char* kSchema = R"sql(
 CREATE TABLE task (
@@ -41,6 +40,13 @@ CREATE TABLE meta (
   last_batch INTEGER NOT NULL, last_finish INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT;
 )sql";
 
+constexpr sqlite::Format kFormat{
+    .name = "queue",
+    .application_id = 0x696e6671,  // "infq"
+    .version = 1,
+    .schema = kSchema,
+};
+
 constexpr const char* kPutTask =
     "INSERT OR REPLACE INTO task VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
 constexpr const char* kPutState =
@@ -66,13 +72,13 @@ std::string_view BytesOf(const T& values) {
           values.size() * sizeof(typename T::value_type)};
 }
 
-void PutExtent(SqliteRow& row, const model::Extent& extent) {
+void PutExtent(Row& row, const model::Extent& extent) {
   row.Put(extent.blob);
   row.Put(extent.offset);
   row.Put(extent.length);
 }
 
-model::Extent TakeExtent(SqliteRow& row) {
+model::Extent TakeExtent(Row& row) {
   uint64_t blob = row.TakeUint();
   uint64_t offset = row.TakeUint();
   return {blob, offset, row.TakeUint()};
@@ -95,13 +101,10 @@ class SqliteJournal final : public Journal {
  private:
   // Reset before the connection that they belong to.
   struct Statements {
-    SqliteRow begin, commit, put_task, put_state, put_checkpoint, remove_checkpoint, put_key,
-        remove_key, put_time, put_meta;
+    Row put_task, put_state, put_checkpoint, remove_checkpoint, put_key, remove_key, put_time,
+        put_meta;
   };
 
-  base::Result<> Lock();
-  base::Result<> CheckFormat();
-  base::Result<> Create();
   base::Result<> Prepare();
   base::Result<> VisitTasks(const RecoveryVisitor& visitor);
   base::Result<> VisitKeys(const RecoveryVisitor& visitor);
@@ -115,16 +118,13 @@ class SqliteJournal final : public Journal {
   base::Result<> WriteMeta(const Meta& meta);
 
   SqliteJournalOptions options_;
-  SqliteDb db_;
+  sqlite::Database db_;
   std::unique_ptr<Statements> statements_;
 };
 
 base::Result<> SqliteJournal::Open(const RecoveryVisitor& visitor) {
-  INFERQ_TRY(db_.Open(options_.path, options_.vfs));
   auto open = [&]() -> base::Result<> {
-    INFERQ_TRY(CheckFormat());
-    INFERQ_TRY(Lock());
-    INFERQ_TRY(Create());
+    INFERQ_TRY(sqlite::OpenStore(db_, options_.path, options_.vfs, kFormat));
     INFERQ_TRY(Prepare());
     INFERQ_TRY(VisitMeta(visitor));
     INFERQ_TRY(VisitTimes(visitor));
@@ -139,70 +139,24 @@ base::Result<> SqliteJournal::Open(const RecoveryVisitor& visitor) {
   return opened;
 }
 
-// Looks without touching: a file that is not ours keeps its bytes, and its log its contents.
-base::Result<> SqliteJournal::CheckFormat() {
-  sqlite3_db_config(db_.handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
-  INFERQ_TRY(db_.Exec("PRAGMA locking_mode=EXCLUSIVE"));
-  INFERQ_ASSIGN(int64_t tables, db_.QueryInt("SELECT count(*) FROM sqlite_schema"));
-  INFERQ_ASSIGN(int64_t application, db_.QueryInt("PRAGMA application_id"));
-  INFERQ_ASSIGN(int64_t version, db_.QueryInt("PRAGMA user_version"));
-  if (tables == 0) return {};
-  if (application != kApplicationId) {
-    return base::Fail(Code::kFailedPrecondition, "{} is not a queue of inferq", options_.path);
-  }
-  if (version > kSchemaVersion) {
-    return base::Fail(
-        Code::kFailedPrecondition,
-        "{} has format {}, this inferq knows up to {}; run the newer one that wrote it",
-        options_.path, version, kSchemaVersion);
-  }
-  return {};
-}
-
-base::Result<> SqliteJournal::Lock() {
-  sqlite3_db_config(db_.handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, nullptr);
-  INFERQ_TRY(db_.Exec("PRAGMA journal_mode=WAL"));
-  INFERQ_TRY(db_.Exec("PRAGMA synchronous=FULL"));
-  INFERQ_TRY(db_.Exec("PRAGMA wal_autocheckpoint=4000"));
-  INFERQ_TRY(db_.Exec("PRAGMA cache_size=-65536"));
-  return db_.Exec("BEGIN IMMEDIATE; COMMIT");  // takes the lock, which exclusive mode keeps
-}
-
-base::Result<> SqliteJournal::Create() {
-  INFERQ_ASSIGN(int64_t tables, db_.QueryInt("SELECT count(*) FROM sqlite_schema"));
-  if (tables > 0) return {};
-  std::string sql =
-      fmt::format("BEGIN; {} PRAGMA application_id={}; PRAGMA user_version={}; COMMIT", kSchema,
-                  kApplicationId, kSchemaVersion);
-  return db_.Exec(sql.c_str());
-}
-
 base::Result<> SqliteJournal::Prepare() {
   statements_ = std::make_unique<Statements>();
   Statements& s = *statements_;
-  const std::pair<SqliteRow*, const char*> all[] = {{&s.begin, "BEGIN IMMEDIATE"},
-                                                    {&s.commit, "COMMIT"},
-                                                    {&s.put_task, kPutTask},
-                                                    {&s.put_state, kPutState},
-                                                    {&s.put_checkpoint, kPutCheckpoint},
-                                                    {&s.remove_checkpoint, kRemoveCheckpoint},
-                                                    {&s.put_key, kPutKey},
-                                                    {&s.remove_key, kRemoveKey},
-                                                    {&s.put_time, kPutTime},
-                                                    {&s.put_meta, kPutMeta}};
+  const std::pair<Row*, const char*> all[] = {{&s.put_task, kPutTask},
+                                              {&s.put_state, kPutState},
+                                              {&s.put_checkpoint, kPutCheckpoint},
+                                              {&s.remove_checkpoint, kRemoveCheckpoint},
+                                              {&s.put_key, kPutKey},
+                                              {&s.remove_key, kRemoveKey},
+                                              {&s.put_time, kPutTime},
+                                              {&s.put_meta, kPutMeta}};
   for (auto [row, sql] : all) INFERQ_TRY(row->Prepare(db_, sql));
   return {};
 }
 
 base::Result<> SqliteJournal::Commit(const ChangeSet& changes) {
   if (!statements_) return base::Fail(Code::kUnavailable, "{} is not open", options_.path);
-  INFERQ_TRY(statements_->begin.Run());
-  base::Result<> written = Write(changes);
-  if (written) written = statements_->commit.Run();
-  if (!written && !sqlite3_get_autocommit(db_.handle())) {
-    (void)db_.Exec("ROLLBACK");  // the first failure is the one to tell
-  }
-  return written;
+  return db_.Transact([&] { return Write(changes); });
 }
 
 base::Result<> SqliteJournal::Close() {
@@ -232,7 +186,7 @@ base::Result<> SqliteJournal::Write(const ChangeSet& changes) {
 }
 
 base::Result<> SqliteJournal::WriteSpec(const SpecRow& spec) {
-  SqliteRow& row = statements_->put_task;
+  Row& row = statements_->put_task;
   const model::TaskSpec& s = spec.spec;
   row.Put(spec.id.value);
   row.Put(s.tenant);
@@ -258,7 +212,7 @@ base::Result<> SqliteJournal::WriteSpec(const SpecRow& spec) {
 }
 
 base::Result<> SqliteJournal::WriteState(const StateRow& state) {
-  SqliteRow& row = statements_->put_state;
+  Row& row = statements_->put_state;
   row.Put(state.id.value);
   row.Put(static_cast<int>(state.state));
   row.Put(state.version);
@@ -282,7 +236,7 @@ base::Result<> SqliteJournal::WriteCheckpoint(const CheckpointRow& checkpoint) {
     statements_->remove_checkpoint.Put(checkpoint.id.value);
     return statements_->remove_checkpoint.Run();
   }
-  SqliteRow& row = statements_->put_checkpoint;
+  Row& row = statements_->put_checkpoint;
   row.Put(checkpoint.id.value);
   row.PutBlob(checkpoint.bytes);
   row.PutSum();
@@ -290,7 +244,7 @@ base::Result<> SqliteJournal::WriteCheckpoint(const CheckpointRow& checkpoint) {
 }
 
 base::Result<> SqliteJournal::WriteKey(const KeyRow& key) {
-  SqliteRow& row = statements_->put_key;
+  Row& row = statements_->put_key;
   row.Put(key.tenant);
   row.Put(key.key);
   row.Put(key.id.value);
@@ -301,7 +255,7 @@ base::Result<> SqliteJournal::WriteKey(const KeyRow& key) {
 }
 
 base::Result<> SqliteJournal::WriteMeta(const Meta& meta) {
-  SqliteRow& row = statements_->put_meta;
+  Row& row = statements_->put_meta;
   row.Put(1);
   row.Put(meta.incarnation);
   row.Put(meta.last_task);
@@ -318,7 +272,7 @@ bool CopyInto(T& values, const std::string& bytes) {
   return true;
 }
 
-base::Result<SpecRow> TakeSpec(SqliteRow& row) {
+base::Result<SpecRow> TakeSpec(Row& row) {
   SpecRow spec;
   model::TaskSpec& s = spec.spec;
   spec.id = TaskId{row.TakeUint()};
@@ -347,7 +301,7 @@ base::Result<SpecRow> TakeSpec(SqliteRow& row) {
   return spec;
 }
 
-base::Result<StateRow> TakeState(SqliteRow& row) {
+base::Result<StateRow> TakeState(Row& row) {
   StateRow state;
   state.id = TaskId{row.TakeUint()};
   state.state = static_cast<State>(row.TakeInt());
@@ -367,7 +321,7 @@ base::Result<StateRow> TakeState(SqliteRow& row) {
   return state;
 }
 
-base::Result<std::string> TakeCheckpoint(SqliteRow& row, TaskId id) {
+base::Result<std::string> TakeCheckpoint(Row& row, TaskId id) {
   auto stored = row.TakeOptional();
   if (!stored) return std::string();  // outer join: there is none
   std::string bytes = row.TakeText();
@@ -376,9 +330,9 @@ base::Result<std::string> TakeCheckpoint(SqliteRow& row, TaskId id) {
 }
 
 base::Result<> SqliteJournal::VisitTasks(const RecoveryVisitor& visitor) {
-  SqliteRow specs;
-  SqliteRow states;
-  SqliteRow checkpoints;
+  Row specs;
+  Row states;
+  Row checkpoints;
   INFERQ_TRY(specs.Prepare(db_, "SELECT * FROM task ORDER BY id"));
   INFERQ_TRY(states.Prepare(db_, "SELECT * FROM state ORDER BY id"));
   INFERQ_TRY(checkpoints.Prepare(
@@ -398,7 +352,7 @@ base::Result<> SqliteJournal::VisitTasks(const RecoveryVisitor& visitor) {
 }
 
 base::Result<> SqliteJournal::VisitKeys(const RecoveryVisitor& visitor) {
-  SqliteRow row;
+  Row row;
   INFERQ_TRY(row.Prepare(db_, "SELECT * FROM idempotency ORDER BY created, id"));
   while (true) {
     INFERQ_ASSIGN(bool more, row.Step());
@@ -415,7 +369,7 @@ base::Result<> SqliteJournal::VisitKeys(const RecoveryVisitor& visitor) {
 }
 
 base::Result<> SqliteJournal::VisitTimes(const RecoveryVisitor& visitor) {
-  SqliteRow row;
+  Row row;
   INFERQ_TRY(row.Prepare(db_, "SELECT * FROM tenant_time ORDER BY tenant"));
   while (true) {
     INFERQ_ASSIGN(bool more, row.Step());
@@ -429,7 +383,7 @@ base::Result<> SqliteJournal::VisitTimes(const RecoveryVisitor& visitor) {
 }
 
 base::Result<> SqliteJournal::VisitMeta(const RecoveryVisitor& visitor) {
-  SqliteRow row;
+  Row row;
   INFERQ_TRY(row.Prepare(db_, "SELECT * FROM meta"));
   INFERQ_ASSIGN(bool found, row.Step());
   if (!found) return {};

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/file_system.h"
-#include "queue/local/sqlite_db.h"
+#include "sqlite/database.h"
 
 namespace inferq::queue {
 namespace {
@@ -53,7 +53,7 @@ class SqliteJournalTest : public ::testing::Test {
   }
   // Changes the file behind the journal's back.
   void Tamper(const char* sql) {
-    SqliteDb db;
+    sqlite::Database db;
     ASSERT_TRUE(db.Open(path_, ""));
     auto done = db.Exec(sql);
     ASSERT_TRUE(done) << done.error().ToString();

@@ -76,7 +76,7 @@ Awaitable<base::Result<std::vector<TaskId>>> LocalQueue::Submit(std::vector<Task
   Group group = 0;  // an earlier task with the same key may not be durable yet
   for (const Slot& slot : slots) {
     if (slot.existing) group = std::max(group, tasks_.Find(slot.existing)->change);
-    if (slot.fresh()) group = commits_->current();
+    if (slot.fresh() && !specs.front().ephemeral) group = commits_->current();
   }
   std::vector<TaskId> ids = Apply(std::move(specs), slots);
   ArmTimer();
@@ -99,6 +99,9 @@ base::Result<std::vector<LocalQueue::Slot>> LocalQueue::Plan(
   size_t fresh = 0;
   for (size_t i = 0; i < specs.size(); ++i) {
     if (auto checked = CheckSpec(specs[i]); !checked) return named(i, checked.error());
+    if (specs[i].ephemeral != specs[0].ephemeral) {
+      return named(i, Wrong("ephemeral", "must be the same for all tasks of a submission"));
+    }
     auto slot = FindByKey(specs, i, by_key);
     if (!slot) return named(i, slot.error());
     slots[i] = *slot;
@@ -110,7 +113,7 @@ base::Result<std::vector<LocalQueue::Slot>> LocalQueue::Plan(
   if (auto stuck = FindCycle(specs)) {
     return named(*stuck, Wrong("parents", "form a cycle within this submission"));
   }
-  INFERQ_TRY(CheckRoom(fresh));
+  INFERQ_TRY(CheckRoom(fresh, !specs.empty() && specs[0].ephemeral));
   return slots;
 }
 
@@ -131,6 +134,21 @@ base::Result<> LocalQueue::CheckSpec(const TaskSpec& spec) const {
   if (spec.parents.size() > kMaxParents) {
     return std::unexpected(Wrong(
         "parents", fmt::format("may be at most {}, not {}", kMaxParents, spec.parents.size())));
+  }
+  return CheckLifetime(spec);
+}
+
+// Nothing durable may depend on a task that is not.
+base::Result<> LocalQueue::CheckLifetime(const TaskSpec& spec) {
+  if (!spec.ephemeral) {
+    if (!spec.interactive) return {};
+    return std::unexpected(Wrong("interactive", "is for ephemeral tasks only"));
+  }
+  constexpr std::string_view kNot = "is not for ephemeral tasks";
+  if (!spec.parents.empty()) return std::unexpected(Wrong("parents", std::string(kNot)));
+  if (spec.batch) return std::unexpected(Wrong("batch", std::string(kNot)));
+  if (!spec.idempotency_key.empty()) {
+    return std::unexpected(Wrong("idempotency_key", std::string(kNot)));
   }
   return {};
 }
@@ -178,7 +196,7 @@ base::Result<> LocalQueue::CheckParents(const std::vector<TaskSpec>& specs, size
     if (auto in_call = IndexInThisCall(parent)) {
       known = *in_call < specs.size() && specs[*in_call].tenant == spec.tenant;
     } else if (const Task* task = tasks_.Find(parent)) {
-      known = TenantName(*task) == spec.tenant;
+      known = TenantName(*task) == spec.tenant && !task->ephemeral();
     }
     if (!known)
       return std::unexpected(
@@ -190,17 +208,18 @@ base::Result<> LocalQueue::CheckParents(const std::vector<TaskSpec>& specs, size
   return {};
 }
 
-base::Result<> LocalQueue::CheckRoom(size_t added) const {
-  if (live_ + added > options_.max_live_tasks) {
-    uint64_t excess = live_ + added - options_.max_live_tasks;
+base::Result<> LocalQueue::CheckRoom(size_t added, bool ephemeral) const {
+  uint64_t most = options_.max_live_tasks - (ephemeral ? 0 : options_.kept_for_ephemeral);
+  if (live_ + added > most) {
+    uint64_t excess = live_ + added - most;
     return std::unexpected(
         base::Error(
             Code::kResourceExhausted,
             fmt::format("the queue is full: {} live tasks, at most {}; wait until some have ended",
-                        live_, options_.max_live_tasks))
+                        live_, most))
             .WithRetryAfter(RetryAfter(excess)));
   }
-  if (tasks_.size() + added > options_.max_tasks) {
+  if (!ephemeral && tasks_.size() + added > options_.max_tasks) {
     return std::unexpected(base::Error(Code::kResourceExhausted,
                                        fmt::format("the queue holds {} task records, at most {}",
                                                    tasks_.size(), options_.max_tasks))
@@ -224,7 +243,7 @@ std::vector<TaskId> LocalQueue::Apply(std::vector<TaskSpec> specs, const std::ve
   std::vector<TaskId> ids(specs.size());
   for (size_t i = 0; i < specs.size(); ++i) {
     if (slots[i].fresh()) {
-      ids[i] = tasks_.Append().id;
+      ids[i] = (specs[i].ephemeral ? tasks_.AppendEphemeral() : tasks_.Append()).id;
     } else {
       ids[i] = slots[i].same_as ? ids[*slots[i].same_as] : slots[i].existing;
     }
@@ -254,7 +273,7 @@ void LocalQueue::AddTask(Task& task, TaskSpec spec) {
   task.submitted = now;
   task.eligible = now;
   if (task.extra && task.extra->not_before) task.eligible = std::max(now, *task.extra->not_before);
-  index_.Add(task.id, task.tenant, task.batch);
+  if (!task.ephemeral()) index_.Add(task.id, task.tenant, task.batch);
   ++live_;
   if (task.expires_at) expiry_due_.Add(*task.expires_at, task.id);
   if (task.extra && !task.extra->idempotency_key.empty()) {

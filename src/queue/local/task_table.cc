@@ -20,6 +20,13 @@ Task& TaskTable::Append() {
   return task;
 }
 
+Task& TaskTable::AppendEphemeral() {
+  TaskId id = model::MakeTaskId(kEphemeralShard, ++last_ephemeral_);
+  Task& task = ephemeral_[id];
+  task.id = id;
+  return task;
+}
+
 bool TaskTable::Restore(Task task) {
   uint64_t sequence = model::SequenceOf(task.id);
   if (model::ShardOf(task.id) != shard_ || sequence <= last_sequence()) return false;
@@ -35,6 +42,10 @@ void TaskTable::SkipTo(uint64_t last) {
 }
 
 const Task* TaskTable::Find(TaskId id) const {
+  if (IsEphemeral(id)) {
+    auto found = ephemeral_.find(id);
+    return found == ephemeral_.end() ? nullptr : &found->second;
+  }
   uint64_t sequence = model::SequenceOf(id);
   if (model::ShardOf(id) != shard_ || sequence < first_ || sequence > last_sequence())
     return nullptr;
@@ -59,6 +70,7 @@ void TaskTable::Fill(Task& task, model::TaskSpec spec) {
   task.expires_at = spec.expires_at;
   task.priority = static_cast<int16_t>(spec.priority);
   task.max_attempts = spec.max_attempts;
+  task.interactive = spec.interactive;
   if (!spec.idempotency_key.empty()) task.Extra().idempotency_key = std::move(spec.idempotency_key);
   if (!spec.traceparent.empty()) task.Extra().traceparent = std::move(spec.traceparent);
   if (spec.not_before) task.Extra().not_before = spec.not_before;
@@ -103,6 +115,8 @@ model::TaskSpec TaskTable::SpecOf(const Task& task) const {
   spec.payload = task.payload;
   spec.cost = task.cost;
   spec.locality = task.locality;
+  spec.interactive = task.interactive;
+  spec.ephemeral = task.ephemeral();
   spec.max_attempts = task.max_attempts;
   if (task.extra) {
     spec.idempotency_key = task.extra->idempotency_key;

@@ -5,12 +5,14 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "model/task.h"
 #include "queue/local/journal.h"
 #include "queue/local/names.h"
+#include "queue/queue.h"
 
 namespace inferq::queue {
 
@@ -84,10 +86,12 @@ struct Task {
   model::State state = model::State::kBlocked;
   base::Code code = base::Code::kInternal;
   bool suspect = false;
+  bool interactive = false;
   uint8_t dirty = 0;
   std::unique_ptr<TaskExtra> extra;    ///< Null: all defaults.
   std::unique_ptr<ActiveLease> lease;  ///< Set exactly in kLeased and kRunning.
 
+  bool ephemeral() const { return IsEphemeral(id); }
   TaskExtra& Extra() {
     if (!extra) extra = std::make_unique<TaskExtra>();
     return *extra;
@@ -97,7 +101,8 @@ struct Task {
   uint32_t UnfinishedParents() const { return extra ? extra->unfinished_parents : 0; }
 };
 
-/// All tasks of one shard by id, dense: finding one is an index, and references stay valid.
+/// All tasks of one shard by id, dense: finding one is an index, and references stay valid. Apart
+/// from them, and without a place in that row, the ephemeral ones, which come and go.
 class TaskTable {
  public:
   explicit TaskTable(uint16_t shard) : shard_(shard) {}
@@ -106,11 +111,17 @@ class TaskTable {
   Task& Append();
   /// Adds a stored one; ids rise. False: it is not behind the last one, or of another shard.
   bool Restore(Task task);
+  /// Adds an ephemeral task.
+  Task& AppendEphemeral();
+  /// Frees an ephemeral task.
+  void Forget(model::TaskId id) { ephemeral_.erase(id); }
+  /// Ephemeral ids begin behind this one.
+  void StartEphemeralAfter(uint64_t sequence) { last_ephemeral_ = sequence; }
   /// nullptr: none.
   Task* Find(model::TaskId id);
   const Task* Find(model::TaskId id) const;
 
-  /// Calls fn(Task&) for each, in order of id.
+  /// Calls fn(Task&) for each that is not ephemeral, in order of id.
   template <class Fn>
   void ForEach(Fn fn) {
     for (Task& task : tasks_) {
@@ -121,6 +132,7 @@ class TaskTable {
   uint64_t last_sequence() const { return first_ + tasks_.size() - 1; }
   /// No id up to this one is given out again.
   void SkipTo(uint64_t last_sequence);
+  /// Without ephemeral ones.
   size_t size() const { return count_; }
   uint16_t shard() const { return shard_; }
   Names& names() { return names_; }
@@ -139,6 +151,8 @@ class TaskTable {
   uint64_t first_ = 1;      // sequence of tasks_[0]
   std::deque<Task> tasks_;  // id 0: a hole
   size_t count_ = 0;
+  std::unordered_map<model::TaskId, Task> ephemeral_;
+  uint64_t last_ephemeral_ = 0;
   Names names_;
 };
 

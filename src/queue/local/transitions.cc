@@ -10,8 +10,12 @@ namespace inferq::queue {
 using model::State;
 using model::TaskId;
 
-// Marks rows for the group that gathers.
+// What ephemeral tasks are charged has no rows to ride with: it is written at least this often.
+constexpr base::Micros kChargeLinger = std::chrono::seconds(1);
+
+// Marks rows for the group that gathers. Ephemeral tasks have none.
 void LocalQueue::Changed(Task& task, uint8_t what, Wait wait) {
+  if (task.ephemeral()) return;
   if (task.dirty == 0) dirty_.push_back(task.id);
   task.dirty |= what;
   if (wait == Wait::kAwaited) {
@@ -22,8 +26,24 @@ void LocalQueue::Changed(Task& task, uint8_t what, Wait wait) {
   }
 }
 
+// Makes the caller wait for the group that gathers, if the task has rows in it.
+void LocalQueue::JoinGroup(const Task& task, Group& group) const {
+  if (!task.ephemeral()) group = commits_->current();
+}
+
+// Its tenant's virtual time moved.
+void LocalQueue::Charged(const Task& task) {
+  charged_ = true;
+  if (!task.ephemeral() || charge_timer_ != 0) return;
+  charge_timer_ = runtime_.CallAt(SteadyNow() + kChargeLinger, [this] {
+    charge_timer_ = 0;
+    if (charged_ && healthy()) commits_->Request();
+  });
+}
+
 // Counts at once, or when durable: then later counts of the task have to wait their turn too.
 void LocalQueue::Count(const Task& task, std::optional<State> from, bool deferred) {
+  if (task.ephemeral()) return;
   if (deferred) {
     deltas_.push_back({task.id, from, task.state});
   } else {
@@ -38,14 +58,14 @@ void LocalQueue::MoveTo(Task& task, State to, Wait wait) {
   ++task.version;
   bool deferred = IsTerminal(to) || task.change > commits_->durable();
   Count(task, from, deferred);
-  if (deferred) task.change = commits_->current();
+  if (deferred) JoinGroup(task, task.change);
   Changed(task, kDirtyState, wait);
 }
 
 void LocalQueue::Enqueue(Task& task, Wait wait) {
   MoveTo(task, State::kQueued, wait);
   scheduler_->Add(EntryOf(task));
-  WakeClaims(LaneName(task));
+  WakeClaims(LaneName(task), task.interactive);
 }
 
 // Lets a blocked task without unfinished parents go on, now or when its time comes.
@@ -70,7 +90,7 @@ void LocalQueue::EndLease(Task& task, Owes owes, model::TokenCount actual) {
   } else {
     scheduler_->Refund(tenant, charged);
   }
-  charged_ = true;
+  Charged(task);
   if (options_.tenants.contains(tenant)) WakeAllClaims();  // it may have been at its cap
 }
 
@@ -102,17 +122,20 @@ void LocalQueue::EndOne(Task& task, State to, base::Code code, std::string messa
       Changed(task, kDirtyCheckpoint, Wait::kAwaited);
     }
   }
-  task.finish_sequence = ++last_finish_;
-  index_.AddFinish(task.finish_sequence, task.id, task.tenant, task.batch);
+  if (!task.ephemeral()) {
+    task.finish_sequence = ++last_finish_;
+    index_.AddFinish(task.finish_sequence, task.id, task.tenant, task.batch);
+  }
   MoveTo(task, to, Wait::kAwaited);
   --live_;
   ++finished_since_open_;
 }
 
-// Ends a task without a lease, and tells those that wait for it.
+// Ends a task without a lease, and tells those that wait for it. An ephemeral one is gone then.
 void LocalQueue::End(Task& task, State to, base::Code code, std::string message,
                      model::Extent result) {
   EndOne(task, to, code, std::move(message), result);
+  if (task.ephemeral()) return tasks_.Forget(task.id);
   EndChildren(task.id);
 }
 
@@ -220,6 +243,7 @@ sched::Entry LocalQueue::EntryOf(const Task& task) const {
   entry.cost = std::max<model::TokenCount>(1, task.cost);
   entry.locality = task.locality;
   entry.alone = task.suspect;
+  entry.interactive = task.interactive;
   return entry;
 }
 

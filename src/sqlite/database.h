@@ -1,7 +1,5 @@
 #pragma once
 
-#include <sqlite3.h>
-
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -9,15 +7,18 @@
 
 #include "base/error.h"
 
-namespace inferq::queue {
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace inferq::sqlite {
 
 /// An SQLite connection. One thread at a time.
-class SqliteDb {
+class Database {
  public:
-  SqliteDb() = default;
-  ~SqliteDb() { Close(); }
-  SqliteDb(const SqliteDb&) = delete;
-  SqliteDb& operator=(const SqliteDb&) = delete;
+  Database() = default;
+  ~Database() { Close(); }
+  Database(const Database&) = delete;
+  Database& operator=(const Database&) = delete;
 
   /// Opens or makes a file. `vfs` empty: the machine's files.
   base::Result<> Open(const std::string& path, const std::string& vfs);
@@ -28,26 +29,34 @@ class SqliteDb {
   base::Result<> Exec(const char* sql);
   /// The first column of the first row.
   base::Result<int64_t> QueryInt(const char* sql);
+  /// Runs `write` inside a transaction, durable when it returns OK. If anything fails, nothing of
+  /// it is done.
+  template <class Write>
+  base::Result<> Transact(Write write);
+  /// Whether closing the last connection writes the log back into the file.
+  void CheckpointOnClose(bool on);
   /// What the last failure means to our callers: kResourceExhausted disk full, kDataLoss damaged,
   /// kFailedPrecondition held by another process, kPermissionDenied, kUnavailable anything else.
   base::Error Failure(std::string_view what) const;
-  sqlite3* handle() { return db_; }
 
  private:
+  friend class Row;
+  base::Result<> Commit(base::Result<> written);
+
   sqlite3* db_ = nullptr;
   std::string path_;
 };
 
 /// A prepared statement over a row that ends in a checksum: values are bound or read in the order
 /// of the columns, and mixed into the sum on the way.
-class SqliteRow {
+class Row {
  public:
-  SqliteRow() = default;
-  ~SqliteRow() { sqlite3_finalize(statement_); }
-  SqliteRow(const SqliteRow&) = delete;
-  SqliteRow& operator=(const SqliteRow&) = delete;
+  Row() = default;
+  ~Row();
+  Row(const Row&) = delete;
+  Row& operator=(const Row&) = delete;
 
-  base::Result<> Prepare(SqliteDb& db, const char* sql);
+  base::Result<> Prepare(Database& db, const char* sql);
 
   // Writing: Put... each, PutSum, then Run.
   void Put(int64_t value);
@@ -79,10 +88,18 @@ class SqliteRow {
   void Mix(std::string_view bytes);
   void Restart();
 
-  SqliteDb* db_ = nullptr;
+  Database* db_ = nullptr;
   sqlite3_stmt* statement_ = nullptr;
   int column_ = 0;
   uint64_t sum_ = 0;
 };
 
-}  // namespace inferq::queue
+// Readers may stop here.
+
+template <class Write>
+base::Result<> Database::Transact(Write write) {
+  INFERQ_TRY(Exec("BEGIN IMMEDIATE"));
+  return Commit(write());
+}
+
+}  // namespace inferq::sqlite

@@ -1,9 +1,11 @@
-#include "queue/local/sqlite_db.h"
+#include "sqlite/database.h"
+
+#include <sqlite3.h>
 
 #include <bit>
 #include <cstring>
 
-namespace inferq::queue {
+namespace inferq::sqlite {
 
 using base::Code;
 
@@ -34,7 +36,7 @@ Code CodeOf(int sqlite_code) {
 
 }  // namespace
 
-base::Result<> SqliteDb::Open(const std::string& path, const std::string& vfs) {
+base::Result<> Database::Open(const std::string& path, const std::string& vfs) {
   path_ = path;
   int flags =
       SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
@@ -45,12 +47,12 @@ base::Result<> SqliteDb::Open(const std::string& path, const std::string& vfs) {
   return std::unexpected(std::move(error));
 }
 
-void SqliteDb::Close() {
+void Database::Close() {
   sqlite3_close_v2(db_);  // statements that are left keep it until they go
   db_ = nullptr;
 }
 
-base::Error SqliteDb::Failure(std::string_view what) const {
+base::Error Database::Failure(std::string_view what) const {
   int code = db_ == nullptr ? SQLITE_NOMEM : sqlite3_extended_errcode(db_);
   if ((code & 0xFF) == SQLITE_BUSY) {
     return base::Error(CodeOf(code),
@@ -63,32 +65,46 @@ base::Error SqliteDb::Failure(std::string_view what) const {
                                  db_ == nullptr ? "out of memory" : sqlite3_errmsg(db_), code));
 }
 
-base::Result<> SqliteDb::Exec(const char* sql) {
+base::Result<> Database::Exec(const char* sql) {
   if (sqlite3_exec(db_, sql, nullptr, nullptr, nullptr) == SQLITE_OK) return {};
   return std::unexpected(Failure("write"));
 }
 
-base::Result<int64_t> SqliteDb::QueryInt(const char* sql) {
-  SqliteRow row;
+base::Result<int64_t> Database::QueryInt(const char* sql) {
+  Row row;
   INFERQ_TRY(row.Prepare(*this, sql));
   INFERQ_ASSIGN(bool found, row.Step());
   return found ? row.TakeInt() : 0;
 }
 
-base::Result<> SqliteRow::Prepare(SqliteDb& db, const char* sql) {
+// Commits, or takes back what was written so far.
+base::Result<> Database::Commit(base::Result<> written) {
+  if (written) written = Exec("COMMIT");
+  if (!written && sqlite3_get_autocommit(db_) == 0) {
+    (void)Exec("ROLLBACK");  // the first failure is the one to tell
+  }
+  return written;
+}
+
+void Database::CheckpointOnClose(bool on) {
+  sqlite3_db_config(db_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, on ? 0 : 1, nullptr);
+}
+
+Row::~Row() { sqlite3_finalize(statement_); }
+
+base::Result<> Row::Prepare(Database& db, const char* sql) {
   db_ = &db;
-  int code =
-      sqlite3_prepare_v3(db.handle(), sql, -1, SQLITE_PREPARE_PERSISTENT, &statement_, nullptr);
+  int code = sqlite3_prepare_v3(db.db_, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement_, nullptr);
   if (code == SQLITE_OK) return {};
   return std::unexpected(db.Failure("read"));
 }
 
 // Multiply-and-rotate mixing: finds damage, not malice.
-void SqliteRow::Mix(uint64_t value) {
+void Row::Mix(uint64_t value) {
   sum_ = std::rotl((sum_ ^ value) * 0x9e3779b97f4a7c15ULL, 29) + 0x632be59bd9b4e019ULL;
 }
 
-void SqliteRow::Mix(std::string_view bytes) {
+void Row::Mix(std::string_view bytes) {
   Mix(bytes.size());
   for (; bytes.size() >= 8; bytes.remove_prefix(8)) {
     uint64_t word;
@@ -100,42 +116,42 @@ void SqliteRow::Mix(std::string_view bytes) {
   Mix(rest);
 }
 
-void SqliteRow::Put(int64_t value) {
+void Row::Put(int64_t value) {
   Mix(static_cast<uint64_t>(value));
   sqlite3_bind_int64(statement_, ++column_, value);
 }
 
-void SqliteRow::Put(double value) {
+void Row::Put(double value) {
   Mix(std::bit_cast<uint64_t>(value));
   sqlite3_bind_double(statement_, ++column_, value);
 }
 
-void SqliteRow::Put(const std::optional<int64_t>& value) {
+void Row::Put(const std::optional<int64_t>& value) {
   if (value) return Put(*value);
   Mix(uint64_t{0});
   sqlite3_bind_null(statement_, ++column_);
 }
 
-void SqliteRow::Put(std::string_view text) {
+void Row::Put(std::string_view text) {
   Mix(text);
   const char* data = text.empty() ? "" : text.data();  // a null pointer would bind NULL
   sqlite3_bind_text(statement_, ++column_, data, static_cast<int>(text.size()), SQLITE_STATIC);
 }
 
-void SqliteRow::PutBlob(std::string_view bytes) {
+void Row::PutBlob(std::string_view bytes) {
   Mix(bytes);
   const char* data = bytes.empty() ? "" : bytes.data();
   sqlite3_bind_blob(statement_, ++column_, data, static_cast<int>(bytes.size()), SQLITE_STATIC);
 }
 
-void SqliteRow::PutSum() { sqlite3_bind_int64(statement_, ++column_, static_cast<int64_t>(sum_)); }
+void Row::PutSum() { sqlite3_bind_int64(statement_, ++column_, static_cast<int64_t>(sum_)); }
 
-void SqliteRow::Restart() {
+void Row::Restart() {
   column_ = 0;
   sum_ = 0;
 }
 
-base::Result<> SqliteRow::Run() {
+base::Result<> Row::Run() {
   int code = sqlite3_step(statement_);
   base::Result<> result;
   if (code != SQLITE_DONE) result = std::unexpected(db_->Failure("write"));
@@ -144,7 +160,7 @@ base::Result<> SqliteRow::Run() {
   return result;
 }
 
-base::Result<bool> SqliteRow::Step() {
+base::Result<bool> Row::Step() {
   Restart();
   int code = sqlite3_step(statement_);
   if (code == SQLITE_ROW) return true;
@@ -152,25 +168,25 @@ base::Result<bool> SqliteRow::Step() {
   return std::unexpected(db_->Failure("read"));
 }
 
-int64_t SqliteRow::TakeInt() {
+int64_t Row::TakeInt() {
   int64_t value = sqlite3_column_int64(statement_, column_++);
   Mix(static_cast<uint64_t>(value));
   return value;
 }
 
-double SqliteRow::TakeDouble() {
+double Row::TakeDouble() {
   double value = sqlite3_column_double(statement_, column_++);
   Mix(std::bit_cast<uint64_t>(value));
   return value;
 }
 
-std::optional<int64_t> SqliteRow::TakeOptional() {
+std::optional<int64_t> Row::TakeOptional() {
   bool none = sqlite3_column_type(statement_, column_) == SQLITE_NULL;
   int64_t value = TakeInt();
   return none ? std::nullopt : std::optional(value);
 }
 
-std::string SqliteRow::TakeText() {
+std::string Row::TakeText() {
   const void* data = sqlite3_column_blob(statement_, column_);
   auto size = static_cast<size_t>(sqlite3_column_bytes(statement_, column_));
   ++column_;
@@ -179,8 +195,8 @@ std::string SqliteRow::TakeText() {
   return text;
 }
 
-bool SqliteRow::SumFits() {
+bool Row::SumFits() {
   return static_cast<uint64_t>(sqlite3_column_int64(statement_, column_++)) == sum_;
 }
 
-}  // namespace inferq::queue
+}  // namespace inferq::sqlite

@@ -1,0 +1,98 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "model/ids.h"
+
+namespace inferq::model {
+
+// clang-format off
+/// Where a batch is in its life (OpenAI's states).
+///
+///   kValidating ─ bad file ─► kFailed
+///     │  │  └── window over ─────────┐
+///     │  ▼                           ▼
+///     │ kInProgress ─ all ended ─► kFinalizing ─► kCompleted | kExpired (window over)
+///     ▼  ▼
+///   cancel ─► kCancelling ─► kCancelled
+// clang-format on
+enum class BatchStatus : uint8_t {
+  kValidating,  ///< Its lines are being read.
+  kFailed,      ///< A bad file: nothing was run, `errors` lists why.
+  kInProgress,  ///< Its lines run.
+  kFinalizing,  ///< All have ended; the output files are being written.
+  kCompleted,
+  kExpired,     ///< The window closed before all lines were run; those that ended are kept.
+  kCancelling,  ///< By request; running lines end, then the files are written.
+  kCancelled,
+};
+inline constexpr size_t kBatchStatusCount = 8;
+
+constexpr bool IsTerminal(BatchStatus status) {
+  return status == BatchStatus::kFailed || status == BatchStatus::kCompleted ||
+         status == BatchStatus::kExpired || status == BatchStatus::kCancelled;
+}
+/// True when `from` -> `to` is an arrow of the picture above.
+bool CanMove(BatchStatus from, BatchStatus to);
+/// "validating", "in_progress", …
+std::string_view BatchStatusName(BatchStatus status);
+std::optional<BatchStatus> ParseBatchStatus(std::string_view name);
+
+/// Why a batch's file is refused, in the words of the Batch API.
+struct BatchProblem {
+  std::string code;
+  std::string message;
+  std::string param;             ///< "" is null.
+  std::optional<uint64_t> line;  ///< Physical line, from 1; unset: of the whole file.
+};
+
+/// Tokens over all lines that succeeded.
+struct BatchUsage {
+  uint64_t input_tokens = 0;
+  uint64_t cached_tokens = 0;  ///< Part of input_tokens.
+  uint64_t output_tokens = 0;
+};
+
+/// A batch, as it is stored. Its lines are tasks of the queue with `number` as their batch.
+struct BatchRecord {
+  std::string id;         ///< "batch_…", opaque outside.
+  uint64_t sequence = 0;  ///< Order of creation over all files and batches, from 1.
+  BatchId number;         ///< Of its tasks in the queue.
+  std::string tenant;
+  std::string endpoint;  ///< "/v1/chat/completions"
+  std::string input_file_id;
+  uint64_t input_blob = 0;  ///< Held by the batch, whatever becomes of the file; 0: no such file.
+  std::string completion_window;  ///< "24h"
+  std::vector<std::pair<std::string, std::string>> metadata;
+  std::optional<base::Micros> output_expires_after;  ///< Lifetime of the output files.
+  std::string traceparent;                           ///< Of the request that made it; "" is none.
+
+  BatchStatus status = BatchStatus::kValidating;
+  std::string model;   ///< Of all its lines; "" when not known, or not the same for all.
+  uint64_t lines = 0;  ///< Once validated.
+  std::vector<BatchProblem> errors;
+  std::string output_file_id;  ///< "" is none.
+  std::string error_file_id;
+  uint64_t succeeded = 0;  ///< Lines in the output file; once finalized.
+  uint64_t failed = 0;     ///< Lines that were run and failed; once finalized.
+  BatchUsage usage;        ///< Once finalized.
+
+  base::WallTime created;
+  base::WallTime expires;  ///< created + completion_window.
+  std::optional<base::WallTime> in_progress;
+  std::optional<base::WallTime> finalizing;
+  std::optional<base::WallTime> completed;
+  std::optional<base::WallTime> failed_at;
+  std::optional<base::WallTime> expired;
+  std::optional<base::WallTime> cancelling;
+  std::optional<base::WallTime> cancelled;
+};
+
+}  // namespace inferq::model

@@ -1,0 +1,117 @@
+#include "sqlite/store.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "base/file_system.h"
+
+namespace inferq::sqlite {
+namespace {
+
+using base::Code;
+using ::testing::HasSubstr;
+
+constexpr Format kFormat{.name = "shelf",
+                         .application_id = 77,
+                         .version = 2,
+                         .schema =
+                             "CREATE TABLE book (id INTEGER PRIMARY KEY, name TEXT NOT NULL,"
+                             " sum INTEGER NOT NULL) STRICT;"};
+
+class StoreTest : public ::testing::Test {
+ protected:
+  StoreTest() {
+    directory_ =
+        (getenv("TMPDIR") ? std::string(getenv("TMPDIR")) : "/tmp") + "/inferq_store_XXXXXX";
+    EXPECT_NE(mkdtemp(directory_.data()), nullptr);
+    path_ = directory_ + "/shelf.db";
+  }
+  ~StoreTest() override { EXPECT_TRUE(base::RemoveTree(base::PosixFileSystem(), directory_)); }
+
+  base::Result<> Open(Database& db) { return OpenStore(db, path_, "", kFormat); }
+  // Puts a book, then does what `then` says.
+  static base::Result<> Put(Database& db, int64_t id, base::Result<> then = {}) {
+    return db.Transact([&]() -> base::Result<> {
+      Row row;
+      INFERQ_TRY(row.Prepare(db, "INSERT INTO book VALUES (?,?,?)"));
+      row.Put(id);
+      row.Put(std::string_view("Emma"));
+      row.PutSum();
+      INFERQ_TRY(row.Run());
+      return then;
+    });
+  }
+  static int64_t Books(Database& db) { return db.QueryInt("SELECT count(*) FROM book").value(); }
+
+  std::string directory_;
+  std::string path_;
+};
+
+TEST_F(StoreTest, KeepsWhatWasCommitted) {
+  {
+    Database db;
+    ASSERT_TRUE(Open(db));
+    ASSERT_TRUE(Put(db, 1));
+  }
+  Database db;
+  ASSERT_TRUE(Open(db));
+  EXPECT_EQ(Books(db), 1);
+}
+
+TEST_F(StoreTest, CommitsAreDurableOneByOne) {
+  Database db;
+  ASSERT_TRUE(Open(db));
+  EXPECT_EQ(db.QueryInt("PRAGMA synchronous").value(), 2);  // FULL
+}
+
+TEST_F(StoreTest, ATransactionThatFailsLeavesNothing) {
+  Database db;
+  ASSERT_TRUE(Open(db));
+  ASSERT_TRUE(Put(db, 1));
+  auto failed = Put(db, 2, base::Fail(Code::kAborted, "changed my mind"));
+  ASSERT_FALSE(failed.has_value());
+  EXPECT_EQ(failed.error().code(), Code::kAborted);
+  EXPECT_EQ(Put(db, 1).error().code(), Code::kDataLoss);  // the key exists
+  EXPECT_EQ(Books(db), 1);
+  EXPECT_TRUE(Put(db, 3));
+}
+
+TEST_F(StoreTest, ADamagedRowDoesNotFitItsSum) {
+  Database db;
+  ASSERT_TRUE(Open(db));
+  ASSERT_TRUE(Put(db, 1));
+  auto fits = [&db] {
+    Row row;
+    EXPECT_TRUE(row.Prepare(db, "SELECT * FROM book"));
+    EXPECT_TRUE(row.Step().value());
+    (void)row.TakeInt();
+    (void)row.TakeText();
+    return row.SumFits();
+  };
+  EXPECT_TRUE(fits());
+  ASSERT_TRUE(db.Exec("UPDATE book SET name = 'Emmb'"));
+  EXPECT_FALSE(fits());
+}
+
+TEST_F(StoreTest, RefusesWhatIsHeldNewerOrForeign) {
+  Database first;
+  ASSERT_TRUE(Open(first));
+  Database second;
+  EXPECT_THAT(Open(second).error().message(), HasSubstr("another process"));
+  EXPECT_FALSE(second.is_open());
+  ASSERT_TRUE(first.Exec("PRAGMA user_version=3"));
+  first.Close();
+  auto newer = Open(second);
+  EXPECT_EQ(newer.error().code(), Code::kFailedPrecondition);
+  EXPECT_THAT(newer.error().message(), HasSubstr("format 3, this inferq knows up to 2"));
+  Format other = kFormat;
+  other.application_id = 78;
+  other.name = "cellar";
+  EXPECT_THAT(OpenStore(second, path_, "", other).error().message(),
+              HasSubstr("not a cellar of inferq"));
+}
+
+}  // namespace
+}  // namespace inferq::sqlite
