@@ -1,0 +1,136 @@
+#include "catalog/codec.h"
+
+#include <gtest/gtest.h>
+
+namespace inferq::catalog {
+namespace {
+
+using base::Code;
+using base::Micros;
+using base::WallTime;
+
+WallTime At(int64_t micros) { return WallTime(Micros(micros)); }
+
+model::FileRecord SomeFile() {
+  return {.id = "file-1",
+          .sequence = 300,
+          .tenant = "acme",
+          .filename = std::string("a\0b", 3) + "\xff.jsonl",
+          .purpose = "batch",
+          .bytes = UINT64_MAX,
+          .blob = 128,
+          .created = At(-5),
+          .expires = At(1'800'000'000'000'000)};
+}
+
+// Every field differs from its default and from the others.
+model::BatchRecord SomeBatch() {
+  model::BatchRecord batch;
+  batch.id = "batch_2";
+  batch.sequence = 301;
+  batch.number = model::BatchId{0xffff'0000'0000'0007};
+  batch.tenant = "acme";
+  batch.endpoint = "/v1/chat/completions";
+  batch.input_file_id = "file-1";
+  batch.input_blob = 128;
+  batch.completion_window = "24h";
+  batch.metadata = {{"team", "search"}, {"", "empty key"}};
+  batch.output_expires_after = Micros(3'600'000'000);
+  batch.traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  batch.status = model::BatchStatus::kCancelled;
+  batch.model = "m";
+  batch.lines = 10'000'000;
+  batch.errors = {{"invalid_json", "line 3 is no JSON", "body", 3},
+                  {"empty_file", "empty", "", {}}};
+  batch.output_file_id = "file-3";
+  batch.error_file_id = "file-4";
+  batch.succeeded = 11;
+  batch.failed = 12;
+  batch.usage = {.input_tokens = 13, .cached_tokens = 14, .output_tokens = 15};
+  batch.created = At(20);
+  batch.expires = At(21);
+  batch.in_progress = At(22);
+  batch.finalizing = At(23);
+  batch.completed = At(24);
+  batch.failed_at = At(25);
+  batch.expired = At(26);
+  batch.cancelling = At(27);
+  batch.cancelled = At(28);
+  return batch;
+}
+
+TEST(Codec, AFileReadsBackAsItWas) {
+  model::FileRecord read;
+  ASSERT_TRUE(Decode(Encode(SomeFile()), read));
+  EXPECT_EQ(read.id, "file-1");
+  EXPECT_EQ(read.sequence, 300u);
+  EXPECT_EQ(read.tenant, "acme");
+  EXPECT_EQ(read.filename, SomeFile().filename);
+  EXPECT_EQ(read.purpose, "batch");
+  EXPECT_EQ(read.bytes, UINT64_MAX);
+  EXPECT_EQ(read.blob, 128u);
+  EXPECT_EQ(read.created, At(-5));
+  EXPECT_EQ(read.expires, At(1'800'000'000'000'000));
+}
+
+TEST(Codec, ABatchReadsBackAsItWas) {
+  model::BatchRecord read;
+  std::string bytes = Encode(SomeBatch());
+  ASSERT_TRUE(Decode(bytes, read));
+  EXPECT_EQ(read.id, "batch_2");
+  EXPECT_EQ(read.number, SomeBatch().number);
+  EXPECT_EQ(read.completion_window, "24h");
+  EXPECT_EQ(read.metadata, SomeBatch().metadata);
+  EXPECT_EQ(read.output_expires_after, Micros(3'600'000'000));
+  EXPECT_EQ(read.status, model::BatchStatus::kCancelled);
+  ASSERT_EQ(read.errors.size(), 2u);
+  EXPECT_EQ(read.errors[0].message, "line 3 is no JSON");
+  EXPECT_EQ(read.errors[0].line, 3u);
+  EXPECT_EQ(read.errors[1].line, std::nullopt);
+  EXPECT_EQ(read.usage.cached_tokens, 14u);
+  EXPECT_EQ(read.cancelling, At(27));
+  EXPECT_EQ(read.cancelled, At(28));
+  EXPECT_EQ(Encode(read), bytes) << "a field is lost on the way";
+}
+
+TEST(Codec, WhatIsNotSetStaysUnset) {
+  model::BatchRecord read = SomeBatch();
+  ASSERT_TRUE(Decode(Encode(model::BatchRecord{}), read));
+  EXPECT_EQ(Encode(read), Encode(model::BatchRecord{}));
+  EXPECT_FALSE(read.completed);
+  EXPECT_TRUE(read.metadata.empty());
+}
+
+TEST(Codec, NoPartOfARecordReads) {
+  std::string bytes = Encode(SomeBatch());
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    model::BatchRecord read;
+    auto decoded = Decode(std::string_view(bytes).substr(0, size), read);
+    ASSERT_FALSE(decoded.has_value()) << size;
+    ASSERT_EQ(decoded.error().code(), Code::kDataLoss);
+  }
+  model::BatchRecord read;
+  EXPECT_FALSE(Decode(bytes + "x", read));
+}
+
+TEST(Codec, AnyBytesAreReadOrRefused) {
+  std::string bytes = Encode(SomeBatch());
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    for (int byte = 0; byte < 256; byte += 17) {
+      std::string changed = bytes;
+      changed[i] = static_cast<char>(byte);
+      model::BatchRecord read;
+      if (Decode(changed, read)) EXPECT_LT(read.status, model::BatchStatus{8});
+    }
+  }
+}
+
+TEST(Codec, AnUnknownVersionIsRefused) {
+  std::string bytes = Encode(SomeFile());
+  bytes[0] = 2;
+  model::FileRecord read;
+  EXPECT_FALSE(Decode(bytes, read));
+}
+
+}  // namespace
+}  // namespace inferq::catalog
