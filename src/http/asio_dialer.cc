@@ -1,15 +1,11 @@
 #include "http/asio_dialer.h"
 
-#include <sys/socket.h>
-
-#include <array>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl.hpp>
-#include <boost/asio/write.hpp>
 
 #include "http/interrupt.h"
+#include "http/socket_stream.h"
 #include "runtime/event.h"
 
 namespace inferq::http {
@@ -24,73 +20,16 @@ using base::Fail;
 using base::Result;
 using base::SteadyTime;
 using boost::system::error_code;
+using internal::kNoThrow;
+using internal::PlainStream;
+using internal::SocketStream;
+using internal::TlsSocket;
+using internal::TlsStream;
 using runtime::Address;
 using runtime::Awaitable;
 using runtime::Cancellation;
 using runtime::Runtime;
 using runtime::Stream;
-using TlsSocket = ssl::stream<tcp::socket>;
-
-constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
-
-Error SocketError(const error_code& error) {
-  if (error == asio::error::operation_aborted)
-    return Error(Code::kCancelled, "the connection was given up");
-  if (error == ssl::error::stream_truncated) {
-    return Error(Code::kUnavailable, "the TLS connection was cut without a close notice");
-  }
-  return Error(Code::kUnavailable, error.message());
-}
-
-tcp::socket& Lowest(tcp::socket& socket) { return socket; }
-tcp::socket& Lowest(TlsSocket& stream) { return stream.next_layer(); }
-
-/// One connection; `Layer` is the socket or TLS over it.
-template <class Layer>
-class SocketStream final : public Stream {
- public:
-  template <class... Args>
-  explicit SocketStream(Args&&... args) : layer_(std::forward<Args>(args)...) {}
-
-  Layer& layer() { return layer_; }
-  tcp::socket& socket() { return Lowest(layer_); }
-
-  Awaitable<Result<size_t>> Read(std::span<char> out) override {
-    auto buffer = asio::buffer(out.data(), out.size());
-    auto [error, size] = co_await layer_.async_read_some(buffer, kNoThrow);
-    if (closed_) co_return std::unexpected(SocketError(asio::error::operation_aborted));
-    if (error == asio::error::eof) co_return size_t{0};
-    if (error) co_return std::unexpected(SocketError(error));
-    co_return size;
-  }
-
-  Awaitable<Result<>> Write(std::string_view first, std::string_view second) override {
-    std::array<asio::const_buffer, 2> buffers{asio::buffer(first), asio::buffer(second)};
-    auto [error, size] = co_await asio::async_write(layer_, buffers, kNoThrow);
-    if (closed_) co_return std::unexpected(SocketError(asio::error::operation_aborted));
-    if (error) co_return std::unexpected(SocketError(error));
-    co_return Result<>{};
-  }
-
-  bool Reusable() override {
-    if (closed_ || !socket().is_open()) return false;
-    char byte;
-    ssize_t got = ::recv(socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
-  }
-
-  void Close() override {
-    closed_ = true;
-    error_code ignored;
-    socket().close(ignored);
-  }
-
- private:
-  Layer layer_;
-  bool closed_ = false;
-};
-using PlainStream = SocketStream<tcp::socket>;
-using TlsStream = SocketStream<TlsSocket>;
 
 /// What ended a dial early, as an error; nullopt when nothing did.
 std::optional<Error> Interrupted(const Interrupt& interrupt, const Address& address,

@@ -5,6 +5,7 @@
 
 #include "http/interrupt.h"
 #include "http/response_decoder.h"
+#include "http/text.h"
 
 namespace inferq::http {
 namespace {
@@ -18,25 +19,13 @@ using runtime::Awaitable;
 
 constexpr size_t kReadSize = 16u << 10;
 
-bool IsToken(std::string_view text) {
-  return !text.empty() && std::ranges::all_of(text, [](unsigned char c) {
-    return std::isalnum(c) != 0 ||
-           std::string_view("!#$%&'*+-.^_`|~").contains(static_cast<char>(c));
-  });
-}
-
-bool IsHeaderValue(std::string_view text) {
-  return std::ranges::none_of(text,
-                              [](unsigned char c) { return (c < ' ' && c != '\t') || c == 0x7f; });
-}
-
 Result<> CheckHeaders(const Request& request) {
   if (!IsToken(request.method))
     return Fail(Code::kInvalidArgument, "'{}' is not a method", request.method);
   for (const Header& header : request.headers) {
     if (!IsToken(header.name))
       return Fail(Code::kInvalidArgument, "'{}' is not a header name", header.name);
-    if (!IsHeaderValue(header.value)) {  // may be a secret: do not show it
+    if (!IsFieldValue(header.value)) {  // may be a secret: do not show it
       return Fail(Code::kInvalidArgument,
                   "the value of header '{}' contains a line break or control character",
                   header.name);
@@ -52,9 +41,8 @@ std::string HeadOf(const Request& request, const Url& url) {
     head += fmt::format("{}: {}\r\n", header.name, header.value);
   }
   if (!FindHeader(request.headers, "accept")) head += "Accept: */*\r\n";
-  if (!request.body.empty() || request.method != "GET") {
-    head += fmt::format("Content-Length: {}\r\n", request.body.size());
-  }
+  uint64_t size = request.body_source ? request.body_source->size() : request.body.size();
+  if (size > 0 || request.method != "GET") head += fmt::format("Content-Length: {}\r\n", size);
   return head + "\r\n";
 }
 
@@ -72,7 +60,7 @@ class Exchange final : public ResponseStream {
         interrupt_(runtime, request.cancel, [this] { Close(); }) {}
 
   /// Writes the request and reads the head of the answer.
-  Awaitable<Result<>> Begin(std::string_view head, std::string_view body);
+  Awaitable<Result<>> Begin(std::string_view head, std::string_view body, BodySource* source);
 
   const ResponseHead& head() const override { return decoder_.head(); }
   Awaitable<Result<std::optional<std::string>>> Next() override;
@@ -81,6 +69,8 @@ class Exchange final : public ResponseStream {
   bool WasStale() const { return was_stale_; }
 
  private:
+  Awaitable<Result<>> SendBody(BodySource& source);
+  Awaitable<void> Write(std::string_view first, std::string_view second);
   Awaitable<Result<>> ReadSome();
   void Arm(base::Micros phase);
   void Close();
@@ -160,11 +150,38 @@ Awaitable<Result<>> Exchange::ReadSome() {
   co_return decoder_.Feed({buffer_.data(), *got});
 }
 
-Awaitable<Result<>> Exchange::Begin(std::string_view head, std::string_view body) {
-  phase_ = "sending the request to";
+// The server may have answered early (413) and closed: a failure shows when the answer is read.
+Awaitable<void> Exchange::Write(std::string_view first, std::string_view second) {
   Arm(timeouts_.idle);
-  auto sent = co_await connection_->stream().Write(head, body);
-  write_failed_ = !sent;  // the server may have answered early (413) and closed: look
+  auto sent = co_await connection_->stream().Write(first, second);
+  write_failed_ = !sent;
+}
+
+// Fails only as the source does.
+Awaitable<Result<>> Exchange::SendBody(BodySource& source) {
+  for (uint64_t left = source.size(); left > 0 && !write_failed_;) {
+    interrupt_.Arm(deadline_);  // how long a piece takes to come is the source's affair
+    INFERQ_CO_ASSIGN(std::string piece, co_await source.Next());
+    if (interrupt_.cause() != Interrupt::Cause::kNone) co_return Result<>{};
+    if (piece.empty()) {
+      co_return Fail(Code::kDataLoss, "the body of the request ended {} bytes too early", left);
+    }
+    if (piece.size() > left) {
+      co_return Fail(Code::kDataLoss,
+                     "the body of the request is longer than the {} bytes announced",
+                     source.size());
+    }
+    left -= piece.size();
+    co_await Write(piece, std::string_view());
+  }
+  co_return Result<>{};
+}
+
+Awaitable<Result<>> Exchange::Begin(std::string_view head, std::string_view body,
+                                    BodySource* source) {
+  phase_ = "sending the request to";
+  co_await Write(head, body);
+  if (source) INFERQ_CO_TRY(co_await SendBody(*source));
   phase_ = "waiting for an answer from";
   Arm(timeouts_.first_byte);
   while (!decoder_.head_done()) {
@@ -217,9 +234,13 @@ Awaitable<Result<std::unique_ptr<ResponseStream>>> Client::Open(Request request)
     if (request.connected) *request.connected = true;
     auto exchange =
         std::make_unique<Exchange>(runtime_, std::move(connection), request, url.address);
-    auto begun = co_await exchange->Begin(head, request.body);
+    BodySource* source = request.body_source.get();
+    std::string_view body = source ? std::string_view() : request.body;
+    auto begun = co_await exchange->Begin(head, body, source);
     if (begun) co_return std::move(exchange);
-    if (!exchange->WasStale()) co_return std::unexpected(std::move(begun).error());
+    if (!exchange->WasStale() || (source && !source->Restart())) {
+      co_return std::unexpected(std::move(begun).error());
+    }
     want.fresh = true;  // so this happens once
   }
 }

@@ -28,7 +28,8 @@ class ResponseStream {
 /// it.
 ///
 /// A request that meets a kept connection which the server closed before answering is sent once
-/// more, over a fresh connection. Nothing else is repeated.
+/// more, over a fresh connection, unless its body comes from a source that cannot restart. Nothing
+/// else is repeated.
 class Client {
  public:
   Client(runtime::Runtime& runtime, runtime::Dialer& dialer, PoolOptions options = {});
@@ -37,7 +38,8 @@ class Client {
   /// @return kInvalidArgument: bad address or header. kUnavailable: no proper answer came; the
   /// sentence names
   ///         host and port and what to check. kDeadlineExceeded, kCancelled, kResourceExhausted
-  ///         (max_body).
+  ///         (max_body);
+  ///         or what the body's source failed with.
   runtime::Awaitable<base::Result<Response>> Send(Request request);
   /// Sends and returns when the answer's head is there.
   runtime::Awaitable<base::Result<std::unique_ptr<ResponseStream>>> Open(Request request);

@@ -204,6 +204,99 @@ TEST_F(ClientTest, TheBodyLimitHolds) {
               AllOf(HasSubstr("resource_exhausted"), HasSubstr("99 bytes")));
 }
 
+// A body of `pieces` times `piece`.
+class Pieces final : public BodySource {
+ public:
+  Pieces(std::string piece, size_t pieces, bool restarts = true)
+      : piece_(std::move(piece)), pieces_(pieces), restarts_(restarts) {}
+  uint64_t size() const override { return claimed_.value_or(piece_.size() * pieces_); }
+  Awaitable<Result<std::string>> Next() override {
+    if (failure_) co_return std::unexpected(*failure_);
+    co_return ++given_ > pieces_ ? std::string() : piece_;
+  }
+  bool Restart() override {
+    given_ = 0;
+    return restarts_;
+  }
+  void Claim(uint64_t bytes) { claimed_ = bytes; }
+  void FailWith(base::Error error) { failure_ = std::move(error); }
+
+ private:
+  std::string piece_;
+  size_t pieces_;
+  bool restarts_;
+  size_t given_ = 0;
+  std::optional<uint64_t> claimed_;
+  std::optional<base::Error> failure_;
+};
+
+class SourceTest : public ClientTest {
+ protected:
+  Request PostFrom(std::shared_ptr<BodySource> source) {
+    Request request = Post("");
+    request.body_source = std::move(source);
+    return request;
+  }
+};
+
+TEST_F(SourceTest, ABodyIsSentPieceByPiece) {
+  auto response = SendOnce(PostFrom(std::make_shared<Pieces>(std::string(70'000, 'x'), 50)));
+  ASSERT_TRUE(response) << Text(response);
+  ASSERT_EQ(server_.seen().size(), 1u);
+  EXPECT_TRUE(server_.seen()[0].body == std::string(3'500'000, 'x'));
+  EXPECT_EQ(FindHeader(server_.seen()[0].headers, "content-length"), "3500000");
+}
+
+TEST_F(SourceTest, ABodyThatRestartsIsSentAgainOverAFreshConnection) {
+  server_.set_handler(
+      [n = 0](const Seen&) mutable { return ++n == 2 ? Hangup() : Answer(200, "ok"); });
+  auto body = [](Client& client, TestServer& server, Request first,
+                 Request second) -> Awaitable<void> {
+    EXPECT_TRUE(co_await client.Send(first));
+    auto sent = co_await client.Send(second);
+    EXPECT_TRUE(sent) << Text(sent);
+    EXPECT_EQ(server.seen().size(), 3u);
+    EXPECT_EQ(server.seen().back().body, "abcabc");
+  };
+  Run(body(client_, server_, Get(), PostFrom(std::make_shared<Pieces>("abc", 2))));
+}
+
+TEST_F(SourceTest, ABodyThatCannotRestartIsSentOnce) {
+  server_.set_handler(
+      [n = 0](const Seen&) mutable { return ++n == 2 ? Hangup() : Answer(200, "ok"); });
+  auto body = [](Client& client, TestServer& server, Request first,
+                 Request second) -> Awaitable<void> {
+    EXPECT_TRUE(co_await client.Send(first));
+    auto sent = co_await client.Send(second);
+    EXPECT_THAT(Text(sent), HasSubstr("closed the connection before it answered"));
+    EXPECT_EQ(server.seen().size(), 2u);
+  };
+  Run(body(client_, server_, Get(), PostFrom(std::make_shared<Pieces>("abc", 2, false))));
+}
+
+TEST_F(SourceTest, WhatTheSourceFailsWithIsHandedOut) {
+  auto source = std::make_shared<Pieces>("abc", 2);
+  source->FailWith(base::Error(Code::kDataLoss, "the disk is gone"));
+  EXPECT_THAT(Text(SendOnce(PostFrom(source))), HasSubstr("the disk is gone"));
+  EXPECT_EQ(server_.seen().size(), 0u);
+}
+
+TEST_F(SourceTest, ASourceThatIsNotAsLongAsItSaidIsAnError) {
+  auto shorter = std::make_shared<Pieces>("abc", 2);
+  shorter->Claim(7);
+  auto longer = std::make_shared<Pieces>("abc", 2);
+  longer->Claim(5);
+  auto body = [](Client& client, TestServer& server, Request one,
+                 Request other) -> Awaitable<void> {
+    auto early = co_await client.Send(one);
+    EXPECT_THAT(Text(early), HasSubstr("ended 1 bytes too early"));
+    auto late = co_await client.Send(other);
+    EXPECT_THAT(Text(late), HasSubstr("longer than the 5 bytes"));
+    EXPECT_EQ(server.seen().size(), 0u);
+  };
+  Run(body(client_, server_, PostFrom(shorter), PostFrom(longer)));
+}
+
 TEST_F(ClientTest, RedirectsAreHandedOut) {
   server_.set_handler([](const Seen&) { return Answer(301, "", "Location: /elsewhere\r\n"); });
   auto response = SendOnce(Get());

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "http/body_source.h"
 #include "runtime/cancellation.h"
 
 namespace inferq::http {
@@ -34,6 +35,7 @@ struct Request {
   std::string url;
   Headers headers;  ///< Host, Content-Length, Connection and Accept are added.
   std::string body;
+  std::shared_ptr<BodySource> body_source;  ///< Sent instead of `body` when there is one.
   base::SteadyTime deadline = base::SteadyTime::max();  ///< For all of it, then kDeadlineExceeded.
   Timeouts timeouts;
   uint64_t max_body =

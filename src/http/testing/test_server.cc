@@ -89,8 +89,9 @@ Reply Answer(int status, std::string_view body, std::string_view more_headers) {
   return Reply{.parts = {{.bytes = std::move(bytes)}}};
 }
 
-Reply ChunkedAnswer(std::string_view body, size_t chunk) {
-  std::string bytes = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+Reply ChunkedAnswer(std::string_view body, size_t chunk, std::string_view more_headers) {
+  std::string bytes =
+      fmt::format("HTTP/1.1 200 OK\r\n{}Transfer-Encoding: chunked\r\n\r\n", more_headers);
   for (; !body.empty(); body.remove_prefix(std::min(chunk, body.size()))) {
     std::string_view piece = body.substr(0, chunk);
     bytes += fmt::format("{:x}\r\n{}\r\n", piece.size(), piece);

@@ -33,7 +33,7 @@ struct Reply {
 /// A whole answer with Content-Length.
 Reply Answer(int status, std::string_view body, std::string_view more_headers = {});
 /// The same in chunks of `chunk` bytes.
-Reply ChunkedAnswer(std::string_view body, size_t chunk);
+Reply ChunkedAnswer(std::string_view body, size_t chunk, std::string_view more_headers = {});
 /// Closes without a byte.
 Reply Hangup();
 /// Answers when released.
