@@ -409,14 +409,14 @@ std::string WithDefaults(JsonValue body, const BodyDefaults& defaults) {
   return EditJsonObject(body, edits);
 }
 
-namespace {
-
 std::string UsageJson(const TokenUsage& usage) {
   return fmt::format(
       R"({{"prompt_tokens":{},"completion_tokens":{},"total_tokens":{},"prompt_tokens_details":{{"cached_tokens":{}}}}})",
       usage.prompt_tokens, usage.completion_tokens, usage.prompt_tokens + usage.completion_tokens,
       usage.cached_tokens);
 }
+
+namespace {
 
 std::string ChoiceJson(Endpoint endpoint, const Completion& completion) {
   std::string reason =

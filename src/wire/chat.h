@@ -98,6 +98,9 @@ struct TokenUsage {
   uint64_t cached_tokens = 0;  ///< Part of prompt_tokens.
 };
 
+/// OpenAI's `usage` object, with the total and prompt_tokens_details.
+std::string UsageJson(const TokenUsage& usage);
+
 /// A finished answer.
 struct Completion {
   std::string id{};     ///< "chatcmpl-…" or "cmpl-…".

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "wire/api_error.h"
 #include "wire/json.h"
 
 namespace inferq::wire {
@@ -96,14 +97,9 @@ Code CodeOfStatus(int status) {
 }
 
 std::string ErrorEnvelope(const base::Error& error, std::string_view code) {
-  HttpError http = ToHttp(error.code());
-  if (code.empty()) code = http.code;
-  std::string out = R"({"error":{"message":)";
-  AppendJsonString(out, error.message());
-  out.append(R"(,"type":)").append(JsonString(http.type));
-  out.append(R"(,"param":)").append(error.param().empty() ? "null" : JsonString(error.param()));
-  out.append(R"(,"code":)").append(code.empty() ? "null" : JsonString(code));
-  return out.append("}}");
+  ApiError told(error);
+  if (!code.empty()) told.code = code;
+  return ErrorEnvelope(told);
 }
 
 base::Error RemoteError(int status, std::string_view body) {

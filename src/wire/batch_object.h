@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "model/batch.h"
+#include "wire/api_error.h"
+#include "wire/chat.h"
+
+namespace inferq::wire {
+
+inline constexpr size_t kMaxMetadataPairs = 16;
+inline constexpr size_t kMaxMetadataKey = 64;     ///< Characters, not bytes.
+inline constexpr size_t kMaxMetadataValue = 512;  ///< The same.
+
+/// The body of a batch's creation, checked. Whether the window is offered is not: the service
+/// knows.
+struct BatchCreate {
+  std::string input_file_id;
+  Endpoint endpoint = Endpoint::kChatCompletions;
+  std::string completion_window;
+  std::vector<std::pair<std::string, std::string>> metadata{};
+  std::optional<base::Micros> output_expires_after{};
+};
+/// Errors are in OpenAI's words, with its codes. Unknown parameters are refused by name: one that
+/// is dropped silently could be the one that mattered.
+ApiResult<BatchCreate> ParseBatchCreate(std::string_view body);
+
+/// Lines that have ended so far.
+struct BatchCounts {
+  uint64_t total = 0;
+  uint64_t completed = 0;
+  uint64_t failed = 0;
+};
+/// The object "batch": every field, null where there is no value. `usage` once it is final.
+std::string BatchJson(const model::BatchRecord& batch, const BatchCounts& counts);
+
+}  // namespace inferq::wire
