@@ -1,6 +1,8 @@
 #include "engine/engine.h"
 
+#include <algorithm>
 #include <array>
+#include <iterator>
 #include <utility>
 
 namespace inferq::engine {
@@ -39,6 +41,7 @@ Awaitable<base::Result<Delta>> Collect(Generation& generation) {
     whole.finish_reason = next.finish_reason;
     whole.usage = next.usage;
     if (!next.raw_response.empty()) whole.raw_response = std::move(next.raw_response);
+    std::ranges::move(next.raw_chunks, std::back_inserter(whole.raw_chunks));
   }
   co_return whole;
 }

@@ -26,6 +26,9 @@ struct Request {
   std::string model;  ///< As resolved by the server; may differ from body.model.
   std::optional<base::SteadyTime> deadline;  ///< Then the request ends with kDeadlineExceeded.
   std::string traceparent;
+  /// Somebody reads along: a remote engine then asks its server to stream, and its pieces come as
+  /// Delta::raw_chunks. Engines that make text themselves always give it as it comes.
+  bool stream = false;
 };
 
 enum class FinishReason : uint8_t { kStop, kLength, kToolCalls, kContentFilter, kCancelled };
@@ -47,7 +50,10 @@ struct Delta {
   Usage usage;
   /// The backend's whole answer, where there is one (remote engines, non-streamed): passed through
   /// to the client instead of a body built from text and usage. JSON object; empty otherwise.
-  std::string raw_response;
+  std::string raw_response{};
+  /// The backend's chunks (JSON objects of its event stream, without [DONE]), where there are any
+  /// (remote engines, streamed): passed through instead of chunks built from text.
+  std::vector<std::string> raw_chunks{};
 };
 
 /// One running request. All calls on the strand that submitted it. Destroying it cancels it.
@@ -95,7 +101,7 @@ class Engine {
   virtual std::string Describe() const = 0;
 };
 
-/// Reads a generation to its end: all text in one Delta.
+/// Reads a generation to its end: all text, or all chunks, in one Delta.
 Awaitable<base::Result<Delta>> Collect(Generation& generation);
 
 }  // namespace inferq::engine

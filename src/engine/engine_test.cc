@@ -5,6 +5,7 @@
 
 #include <deque>
 
+#include "engine/slotted_engine.h"
 #include "runtime/asio_runtime.h"
 
 namespace inferq::engine {
@@ -62,6 +63,41 @@ TEST(Collect, JoinsTextAndCountsAndKeepsTheEnd) {
   EXPECT_EQ(whole->finish_reason, FinishReason::kLength);
   EXPECT_EQ(whole->usage.prompt_tokens, 5u);
   EXPECT_EQ(whole->raw_response, "{}");
+}
+
+TEST(Collect, JoinsChunks) {
+  Delta first{.text = "", .finish_reason = {}, .usage = {}, .raw_chunks = {"1", "2"}};
+  Delta last{.text = "", .finish_reason = FinishReason::kStop, .usage = {}, .raw_chunks = {"3"}};
+  EXPECT_THAT(CollectAll({first, last})->raw_chunks, testing::ElementsAre("1", "2", "3"));
+}
+
+Awaitable<void> ReadThreeTimes(runtime::AsioRuntime& runtime, std::vector<Delta>& out) {
+  auto job = std::make_shared<Job>(runtime, Request{});
+  Delta last{.text = "", .finish_reason = FinishReason::kStop, .usage = {}, .raw_chunks = {"5"}};
+  job->EmitChunks({"1"}, 0);
+  out.push_back(*co_await job->Next());
+  job->EmitChunks({"2"}, 3);
+  job->EmitChunks({"3"}, 4);
+  out.push_back(*co_await job->Next());
+  job->EmitChunks({"4"}, 5);
+  job->Finish(last);
+  job->EmitChunks({"6"}, 6);
+  out.push_back(*co_await job->Next());
+  runtime.Stop();
+}
+
+TEST(Job, UnreadChunksStayInOrder) {
+  runtime::AsioRuntime runtime;
+  std::vector<Delta> read;
+  runtime.SpawnDetached(ReadThreeTimes(runtime, read));
+  runtime.Run();
+  ASSERT_EQ(read.size(), 3u);
+  EXPECT_THAT(read[0].raw_chunks, testing::ElementsAre("1"));
+  EXPECT_THAT(read[1].raw_chunks, testing::ElementsAre("2", "3"));
+  EXPECT_EQ(read[1].tokens, 7u);
+  EXPECT_THAT(read[2].raw_chunks, testing::ElementsAre("4", "5"));
+  EXPECT_EQ(read[2].tokens, 5u);
+  EXPECT_EQ(read[2].finish_reason, FinishReason::kStop);
 }
 
 TEST(Collect, AFailureOnTheWayIsTheResult) {

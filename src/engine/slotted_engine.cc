@@ -1,7 +1,8 @@
 #include "engine/slotted_engine.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
-#include <vector>
 
 #include "base/check.h"
 
@@ -27,11 +28,20 @@ void Job::Emit(std::string_view text, uint64_t tokens) {
   changed_.NotifyAll();
 }
 
+void Job::EmitChunks(std::vector<std::string> chunks, uint64_t tokens) {
+  if (ended_) return;
+  std::ranges::move(chunks, std::back_inserter(unread_.raw_chunks));
+  Emit({}, tokens);
+}
+
 void Job::Finish(Delta last) {
   if (ended_) return;
   INFERQ_CHECK(last.finish_reason.has_value());
   last.text.insert(0, unread_.text);
   last.tokens += unread_.tokens;
+  last.raw_chunks.insert(last.raw_chunks.begin(),
+                         std::make_move_iterator(unread_.raw_chunks.begin()),
+                         std::make_move_iterator(unread_.raw_chunks.end()));
   unread_ = std::move(last);
   End();
 }
@@ -78,9 +88,13 @@ Awaitable<bool> Job::SleepUntil(base::SteadyTime when) {
   co_return !ended_;
 }
 
+bool Job::HasUnread() const {
+  return !unread_.text.empty() || unread_.tokens != 0 || !unread_.raw_chunks.empty();
+}
+
 Awaitable<Result<Delta>> Job::Next() {
   auto keep = shared_from_this();
-  while (!ended_ && unread_.text.empty() && unread_.tokens == 0) co_await changed_.Wait();
+  while (!ended_ && !HasUnread()) co_await changed_.Wait();
   if (error_) co_return std::unexpected(*error_);
   if (read_to_end_) co_return base::Fail(Code::kFailedPrecondition, "the generation has ended");
   read_to_end_ = ended_;

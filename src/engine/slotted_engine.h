@@ -7,6 +7,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "engine/engine.h"
 #include "runtime/cancellation.h"
@@ -33,7 +34,9 @@ class Job : public std::enable_shared_from_this<Job> {
   // For the runner.
 
   void Emit(std::string_view text, uint64_t tokens);
-  /// The end: `last` has a finish_reason, and the text that was not emitted before.
+  /// Pieces of a backend's stream; `tokens` are those that it counted in them.
+  void EmitChunks(std::vector<std::string> chunks, uint64_t tokens);
+  /// The end: `last` has a finish_reason, and the text and chunks that were not emitted before.
   void Finish(Delta last);
   void Fail(base::Error error);
   /// Waits until `when`, or until the job ends. @return false when it has ended.
@@ -47,6 +50,7 @@ class Job : public std::enable_shared_from_this<Job> {
   void WatchDeadline();
 
  private:
+  bool HasUnread() const;
   void End();
 
   runtime::Runtime& runtime_;

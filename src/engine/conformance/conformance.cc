@@ -32,6 +32,9 @@ std::unique_ptr<Generation> MustSubmit(Engine& engine, Request request) {
   return generation ? *std::move(generation) : nullptr;
 }
 
+// What the model said: text, or the chunks of a backend's stream.
+bool SaysSomething(const Delta& delta) { return !delta.text.empty() || !delta.raw_chunks.empty(); }
+
 // True for both ways in which an engine may say it: as an end, or as an error.
 bool IsCancelled(const Result<Delta>& result) {
   if (!result) return result.error().code() == Code::kCancelled;
@@ -68,11 +71,27 @@ TEST_P(EngineConformance, TextFinishReasonAndUsageArrive) {
     auto answer = co_await Collect(*generation);
     EXPECT_TRUE(answer) << answer.error().ToString();
     if (!answer) co_return;
-    EXPECT_FALSE(answer->text.empty());
+    EXPECT_TRUE(SaysSomething(*answer));
     EXPECT_TRUE(answer->finish_reason == FinishReason::kStop ||
                 answer->finish_reason == FinishReason::kLength);
     EXPECT_GT(answer->usage.prompt_tokens, 0u);
     EXPECT_GT(answer->usage.completion_tokens, 0u);
+    EXPECT_EQ(answer->tokens, answer->usage.completion_tokens);
+  });
+}
+
+TEST_P(EngineConformance, AStreamedRequestComesInTextOrInChunks) {
+  Run(1, [](Runtime&, Rig& rig) -> Awaitable<void> {
+    Request request = rig.ShortRequest(1);
+    request.stream = true;
+    auto generation = MustSubmit(rig.engine(), std::move(request));
+    if (!generation) co_return;
+    auto answer = co_await Collect(*generation);
+    EXPECT_TRUE(answer) << answer.error().ToString();
+    if (!answer) co_return;
+    EXPECT_NE(answer->text.empty(), answer->raw_chunks.empty());
+    EXPECT_TRUE(answer->raw_chunks.empty() || answer->raw_response.empty());
+    EXPECT_GT(answer->usage.prompt_tokens, 0u);
     EXPECT_EQ(answer->tokens, answer->usage.completion_tokens);
   });
 }
@@ -83,7 +102,7 @@ TEST_P(EngineConformance, NothingComesAfterTheEnd) {
     if (!generation) co_return;
     EXPECT_TRUE(co_await Collect(*generation));
     auto more = co_await generation->Next();
-    EXPECT_TRUE(!more || more->text.empty());
+    EXPECT_TRUE(!more || !SaysSomething(*more));
   });
 }
 
@@ -272,7 +291,7 @@ TEST_P(EngineConformance, AReaderMayComeLate) {
     EXPECT_TRUE(co_await Collect(*second));  // so the first one has ended, too
     co_await UntilRunning(runtime, rig.engine(), 0);
     auto answer = co_await Collect(*first);
-    EXPECT_TRUE(answer && !answer->text.empty());
+    EXPECT_TRUE(answer && SaysSomething(*answer));
   });
 }
 

@@ -21,7 +21,7 @@ class Rig {
   /// A request that takes until it is cancelled, or longer than any test lasts. It begins when a
   /// slot is free.
   virtual Request LongRequest() = 0;
-  /// A good request that ends soon, with some text. `n` makes it differ from others.
+  /// A good request that ends soon, with some text or chunks. `n` makes it differ from others.
   virtual Request ShortRequest(int n) = 0;
   /// A request that the engine (or what stands behind it) refuses as wrong.
   virtual Request BadRequest() = 0;

@@ -1,10 +1,9 @@
 #include "engine/remote/answer.h"
 
-#include <algorithm>
 #include <charconv>
-#include <ctime>
 #include <optional>
 
+#include "http/retry_after.h"
 #include "wire/chat.h"
 #include "wire/error_map.h"
 #include "wire/json.h"
@@ -15,32 +14,8 @@ using base::Code;
 using base::Error;
 using base::Fail;
 using base::Result;
-using std::chrono::milliseconds;
 
 namespace {
-
-constexpr milliseconds kLongestWait = std::chrono::hours(1);
-
-std::optional<double> ParseNumber(std::string_view text) {
-  double value = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || !(value >= 0))
-    return std::nullopt;
-  return value;
-}
-
-milliseconds Bounded(double ms) {
-  double most = static_cast<double>(kLongestWait.count());
-  return milliseconds(static_cast<int64_t>(std::min(ms, most)));
-}
-
-// "Wed, 21 Oct 2026 07:28:00 GMT"
-std::optional<base::WallTime> ParseHttpDate(const std::string& text) {
-  std::tm parts{};
-  const char* end = strptime(text.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
-  if (!end || *end != '\0') return std::nullopt;
-  return base::WallTime(std::chrono::seconds(timegm(&parts)));
-}
 
 // The field that the server's error names, in our words.
 std::string ParamOf(std::string_view body) {
@@ -92,15 +67,52 @@ constexpr Ending kEndings[] = {
     {"sensitive", FinishReason::kContentFilter},
 };
 
-// nullopt: the server gave up in the middle ("abort", "error", "network_error").
-std::optional<FinishReason> ReadFinishReason(std::string_view word) {
+// What servers call their errors, and the status that says the same.
+struct ErrorWord {
+  std::string_view begin;
+  int status;
+};
+constexpr ErrorWord kErrorWords[] = {
+    {"invalid_api_key", 401},    {"authentication", 401}, {"permission", 403},
+    {"invalid_request", 400},    {"BadRequest", 400},     {"context_length_exceeded", 400},
+    {"insufficient_quota", 429}, {"rate_limit", 429},
+};
+
+int StatusOfWord(std::string_view word) {
+  int status = 0;
+  auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), status);
+  if (error == std::errc{} && end == word.data() + word.size()) return status;
+  for (const ErrorWord& known : kErrorWords) {
+    if (word.starts_with(known.begin)) return known.status;
+  }
+  return 0;
+}
+
+// The status of an error in a stream, whose own status was 200.
+int StatusOfError(wire::JsonValue error) {
+  constexpr int kUnknown = 500;
+  for (std::string_view key : {"code", "status", "status_code", "type"}) {
+    auto value = error.Find(key);
+    if (!value) continue;
+    int status = StatusOfWord(value->AsString().value_or(std::string(value->text())));
+    if (status >= 400 && status < 600) return status;
+  }
+  return kUnknown;
+}
+
+}  // namespace
+
+Result<FinishReason> ReadFinishReason(std::string_view word) {
   if (auto known = ParseFinishReason(word); known && *known != FinishReason::kCancelled)
-    return known;
+    return *known;
   for (const Ending& ending : kEndings) {
     if (ending.word == word) return ending.reason;
   }
   for (std::string_view failed : {"abort", "aborted", "cancelled", "error", "network_error"}) {
-    if (word == failed) return std::nullopt;
+    if (word == failed) {
+      return Fail(Code::kUnavailable, "The server gave up on the request (finish_reason '{}')",
+                  word);
+    }
   }
   return FinishReason::kStop;
 }
@@ -111,34 +123,33 @@ std::string Excerpt(std::string_view body) {
   return body.size() > kMost ? text + "…" : text;
 }
 
-}  // namespace
-
-milliseconds RetryAfter(const http::Headers& headers, base::WallTime now) {
-  if (auto text = http::FindHeader(headers, "retry-after-ms")) {
-    if (auto ms = ParseNumber(*text)) return Bounded(*ms);
-  }
-  auto text = http::FindHeader(headers, "retry-after");
-  if (!text) return milliseconds(0);
-  if (auto seconds = ParseNumber(*text)) return Bounded(*seconds * 1000);
-  auto date = ParseHttpDate(std::string(*text));
-  if (!date || *date <= now) return milliseconds(0);
-  return std::min(std::chrono::ceil<milliseconds>(*date - now), kLongestWait);
-}
-
 Error AnswerError(const http::Response& response, base::WallTime now) {
   Error told = wire::RemoteError(response.head.status, response.body);
   return Error(RequestCode(response.head.status), told.message() + Hint(response))
       .WithParam(ParamOf(response.body))
-      .WithRetryAfter(RetryAfter(response.head.headers, now));
+      .WithRetryAfter(http::RetryAfter(response.head.headers, now));
+}
+
+Error EventError(wire::JsonValue event) {
+  auto inner = event.Find("error");
+  wire::JsonValue error = inner && !inner->is_null() ? *inner : event;
+  auto said = error.Find("message");
+  auto message = said ? said->AsString() : error.AsString();
+  return Error(RequestCode(StatusOfError(error)),
+               "The server broke off its answer: " + message.value_or(Excerpt(error.text())))
+      .WithParam(ParamOf(event.text()));
+}
+
+Result<> CheckEncoding(const http::ResponseHead& head) {
+  auto encoding = http::FindHeader(head.headers, "content-encoding");
+  if (!encoding || *encoding == "identity") return {};
+  return Fail(Code::kUnavailable,
+              "The server compressed its answer ({}), which it was not asked to", *encoding);
 }
 
 Result<Delta> ReadAnswer(http::Response response, base::WallTime now) {
   if (response.head.status / 100 != 2) return std::unexpected(AnswerError(response, now));
-  auto encoding = http::FindHeader(response.head.headers, "content-encoding");
-  if (encoding && *encoding != "identity") {
-    return Fail(Code::kUnavailable,
-                "The server compressed its answer ({}), which it was not asked to", *encoding);
-  }
+  INFERQ_TRY(CheckEncoding(response.head));
   auto json = wire::ParseJson(response.body);
   if (!json) {
     return Fail(Code::kUnavailable,
@@ -152,11 +163,7 @@ Result<Delta> ReadAnswer(http::Response response, base::WallTime now) {
     return Fail(Code::kUnavailable, "The server's answer has no choices. It begins with: {}",
                 Excerpt(response.body));
   }
-  auto reason = ReadFinishReason(completion->finish_reason);
-  if (!reason) {
-    return Fail(Code::kUnavailable, "The server gave up on the request (finish_reason '{}')",
-                completion->finish_reason);
-  }
+  INFERQ_ASSIGN(FinishReason reason, ReadFinishReason(completion->finish_reason));
   Delta delta;
   delta.text = std::move(completion->text);
   delta.tokens = completion->usage.completion_tokens;

@@ -1,12 +1,13 @@
 #pragma once
 
-#include <chrono>
 #include <string>
+#include <string_view>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "engine/engine.h"
 #include "http/message.h"
+#include "wire/json.h"
 
 namespace inferq::engine {
 
@@ -17,8 +18,18 @@ base::Result<Delta> ReadAnswer(http::Response response, base::WallTime now);
 /// The failure that an answer stands for whose status is not 2xx.
 base::Error AnswerError(const http::Response& response, base::WallTime now);
 
-/// How long the server asks to wait: retry-after-ms, else Retry-After in seconds or as a date. 0:
-/// nothing usable; at most an hour.
-std::chrono::milliseconds RetryAfter(const http::Headers& headers, base::WallTime now);
+/// The failure that an event of a stream stands for which reports one. Its code tells what the
+/// status of a plain answer would; kUnavailable where the server gives none.
+base::Error EventError(wire::JsonValue event);
+
+/// A server's word for why a choice ended; unknown ones are kStop. kUnavailable: the server gave up
+/// in the middle ("abort", "error", "network_error").
+base::Result<FinishReason> ReadFinishReason(std::string_view word);
+
+/// OK where the answer can be read as it is: servers are not asked to compress.
+base::Result<> CheckEncoding(const http::ResponseHead& head);
+
+/// The beginning of what a server sent, for messages.
+std::string Excerpt(std::string_view body);
 
 }  // namespace inferq::engine

@@ -4,8 +4,10 @@
 #include <utility>
 
 #include "engine/remote/answer.h"
+#include "engine/remote/chunk_reader.h"
 #include "engine/slotted_engine.h"
 #include "http/client.h"
+#include "http/interrupt.h"
 #include "wire/json.h"
 
 namespace inferq::engine {
@@ -20,6 +22,8 @@ namespace {
 
 constexpr Micros kProbeTimeout{30'000'000};
 constexpr size_t kShortestSecret = 4;
+// For the end of a streamed answer after [DONE], without which its connection cannot be kept.
+constexpr Micros kEndTimeout{1'000'000};
 
 /// Whether the server takes requests now, from how they ended. Pure.
 class Health {
@@ -60,6 +64,77 @@ class Health {
   Micros pause_;
 };
 
+// Not every server names its streams "text/event-stream".
+bool IsEventStream(const http::ResponseHead& head) {
+  auto type = http::FindHeader(head.headers, "content-type");
+  return head.status / 100 == 2 && type && !type->starts_with("application/json");
+}
+
+/// A streamed answer under way. Closes its connection when the job stops, or when nothing comes for
+/// too long. Servers send the head of a stream before they begin with the request, so the first
+/// chunk may take as long as a plain answer; the client's own timeouts cannot tell the two apart.
+class Streaming {
+ public:
+  Streaming(runtime::Runtime& runtime, const RemoteOptions& options,
+            std::shared_ptr<runtime::Cancellation> stop)
+      : runtime_(runtime),
+        options_(options),
+        first_chunk_by_(runtime.clock().Steady() + options.answer_timeout),
+        watch_(runtime, std::move(stop), [close = close_] { close->Cancel(); }) {}
+
+  Awaitable<Result<>> Open(http::Client& client, http::Request request);
+  const http::ResponseHead& head() const { return stream_->head(); }
+  /// The next piece; nullopt at the proper end.
+  /// @param begun  chunks have come.
+  Awaitable<Result<std::optional<std::string>>> Next(bool begun);
+  /// All of an answer that is no stream.
+  Awaitable<Result<http::Response>> ReadAll();
+  /// Lets the connection be used again, where the server ends the answer properly and soon.
+  Awaitable<void> End();
+
+ private:
+  runtime::Runtime& runtime_;
+  const RemoteOptions& options_;
+  base::SteadyTime first_chunk_by_;
+  std::shared_ptr<runtime::Cancellation> close_ = std::make_shared<runtime::Cancellation>();
+  http::Interrupt watch_;
+  std::unique_ptr<http::ResponseStream> stream_;
+};
+
+Awaitable<Result<>> Streaming::Open(http::Client& client, http::Request request) {
+  request.timeouts.idle = std::max(options_.answer_timeout, options_.idle_timeout);
+  request.cancel = close_;
+  INFERQ_CO_ASSIGN(stream_, co_await client.Open(std::move(request)));
+  co_return Result<>{};
+}
+
+Awaitable<Result<std::optional<std::string>>> Streaming::Next(bool begun) {
+  base::SteadyTime until = runtime_.clock().Steady() + options_.idle_timeout;
+  watch_.Arm(begun ? until : std::max(until, first_chunk_by_));
+  auto piece = co_await stream_->Next();
+  if (!piece && watch_.cause() == http::Interrupt::Cause::kTime) {
+    co_return Fail(Code::kUnavailable,
+                   "{} sent nothing for too long in the middle of its answer; check that the "
+                   "server is not stuck or overloaded, or allow more time",
+                   options_.base_url);
+  }
+  co_return piece;
+}
+
+Awaitable<Result<http::Response>> Streaming::ReadAll() {
+  http::Response response{head(), {}};
+  for (;;) {
+    INFERQ_CO_ASSIGN(auto piece, co_await Next(!response.body.empty()));
+    if (!piece) co_return std::move(response);
+    response.body += *piece;
+  }
+}
+
+Awaitable<void> Streaming::End() {
+  watch_.Arm(runtime_.clock().Steady() + kEndTimeout);
+  (void)co_await stream_->Next();
+}
+
 class RemoteEngine final : public SlottedEngine {
  public:
   RemoteEngine(runtime::Runtime& runtime, std::shared_ptr<runtime::Dialer> dialer,
@@ -82,8 +157,9 @@ class RemoteEngine final : public SlottedEngine {
   http::Request NewRequest(std::string method, std::string_view path) const;
   Awaitable<Result<>> Probe();
   Awaitable<void> ProbeUntilReady(Micros pause);
-  Awaitable<Result<Delta>> Ask(const Request& request, std::shared_ptr<runtime::Cancellation> stop,
-                               bool& connected);
+  http::Request NewQuestion(const Request& request, std::string body, bool& connected) const;
+  Awaitable<Result<Delta>> Ask(std::shared_ptr<Job> job, bool& connected);
+  Awaitable<Result<Delta>> AskStreamed(std::shared_ptr<Job> job, bool& connected);
   Error Redacted(Error error) const;
 
   RemoteOptions options_;
@@ -169,11 +245,12 @@ Result<> RemoteEngine::Prepare(Request& request) {
   }
   std::vector<wire::JsonEdit> edits;
   auto model = body->Find("model");
-  if (!request.model.empty() && (!model || model->AsString() != request.model)) {
-    edits.push_back({"model", wire::JsonString(request.model), true});
+  const std::string& name = options_.model.empty() ? request.model : options_.model;
+  if (!name.empty() && (!model || model->AsString() != name)) {
+    edits.push_back({"model", wire::JsonString(name), true});
   }
   auto stream = body->Find("stream");
-  if (stream && stream->AsBool() == true) {
+  if (!request.stream && stream && stream->AsBool() == true) {
     edits.push_back({"stream", "false", true});
     if (body->Find("stream_options")) edits.push_back({"stream_options", "null", true});
   }
@@ -181,24 +258,53 @@ Result<> RemoteEngine::Prepare(Request& request) {
   return {};
 }
 
-Awaitable<Result<Delta>> RemoteEngine::Ask(const Request& request,
-                                           std::shared_ptr<runtime::Cancellation> stop,
-                                           bool& connected) {
+http::Request RemoteEngine::NewQuestion(const Request& request, std::string body,
+                                        bool& connected) const {
   bool chat = request.endpoint == Endpoint::kChatCompletions;
   http::Request http = NewRequest("POST", chat ? "/chat/completions" : "/completions");
   http.headers.push_back({"Content-Type", "application/json"});
   if (!request.id.empty()) http.headers.push_back({"X-Request-Id", request.id});
   if (!request.traceparent.empty()) http.headers.push_back({"traceparent", request.traceparent});
-  http.body = request.body;
-  http.cancel = std::move(stop);
+  http.body = std::move(body);
   http.connected = &connected;
+  return http;
+}
+
+Awaitable<Result<Delta>> RemoteEngine::Ask(std::shared_ptr<Job> job, bool& connected) {
+  http::Request http = NewQuestion(job->request(), job->request().body, connected);
+  http.cancel = job->stop();
   INFERQ_CO_ASSIGN(http::Response response, co_await client_.Send(std::move(http)));
   co_return ReadAnswer(std::move(response), runtime_.clock().Wall());
 }
 
+// Hands the chunks on as they come. @return the last Delta.
+Awaitable<Result<Delta>> RemoteEngine::AskStreamed(std::shared_ptr<Job> job, bool& connected) {
+  INFERQ_CO_ASSIGN(auto json, wire::ParseJson(job->request().body));
+  StreamedBody body = BodyForStream(json);
+  Streaming answer(runtime_, options_, job->stop());
+  http::Request http = NewQuestion(job->request(), std::move(body.json), connected);
+  INFERQ_CO_TRY(co_await answer.Open(client_, std::move(http)));
+  if (!IsEventStream(answer.head())) {
+    INFERQ_CO_ASSIGN(http::Response response, co_await answer.ReadAll());
+    co_return ReadAnswer(std::move(response), runtime_.clock().Wall());
+  }
+  INFERQ_CO_TRY(CheckEncoding(answer.head()));
+  ChunkReader reader(body.usage_wanted);
+  for (;;) {
+    INFERQ_CO_ASSIGN(auto piece, co_await answer.Next(reader.begun()));
+    if (!piece) co_return reader.End();
+    INFERQ_CO_ASSIGN(Delta delta, reader.Feed(*piece));
+    job->EmitChunks(std::exchange(delta.raw_chunks, {}), std::exchange(delta.tokens, 0));
+    if (!delta.finish_reason) continue;
+    co_await answer.End();
+    co_return delta;
+  }
+}
+
 Awaitable<void> RemoteEngine::RunJob(std::shared_ptr<Job> job) {
   bool connected = false;
-  auto answer = co_await Ask(job->request(), job->stop(), connected);
+  auto asked = job->request().stream ? AskStreamed(job, connected) : Ask(job, connected);
+  auto answer = co_await std::move(asked);
   if (job->ended()) co_return;
   if (answer) {
     health_.Succeeded();

@@ -22,7 +22,9 @@ using http::testing::Reply;
 using http::testing::Seen;
 using http::testing::TestServer;
 using testing::AllOf;
+using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::Not;
 
 constexpr std::string_view kGood =
@@ -319,6 +321,204 @@ TEST_F(RemoteEngineTest, TheKeyIsNeverShownByStartOrDescribe) {
                     AllOf(HasSubstr("remote http://"), Not(HasSubstr(std::string(kKey)))));
       },
       false);
+}
+
+constexpr std::string_view kChunk =
+    R"({"choices":[{"index":0,"delta":{"content":"时"},"finish_reason":null}],"x":1.50})";
+constexpr std::string_view kLastChunk = R"({"choices":[{"delta":{},"finish_reason":"length"}]})";
+constexpr std::string_view kUsageChunk =
+    R"({"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":2}})";
+
+// One event of a stream, as a chunk of HTTP.
+std::string Event(std::string_view data) {
+  std::string event = fmt::format("data: {}\n\n", data);
+  return fmt::format("{:x}\r\n{}\r\n", event.size(), event);
+}
+constexpr std::string_view kStreamEnd = "0\r\n\r\n";
+
+// A stream of these bytes, its head before them.
+Reply Stream(std::vector<Reply::Part> parts) {
+  parts.insert(parts.begin(), {.bytes = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+                                        "Transfer-Encoding: chunked\r\n\r\n"});
+  return {.parts = std::move(parts)};
+}
+Reply GoodStream(size_t piece = 1u << 20) {
+  std::string events = fmt::format("data: {}\n\ndata: {}\n\ndata: {}\n\ndata: [DONE]\n\n", kChunk,
+                                   kLastChunk, kUsageChunk);
+  return http::testing::ChunkedAnswer(events, piece, "Content-Type: text/event-stream\r\n");
+}
+
+Request AskForStream(std::string body = R"({"messages":[]})") {
+  Request request = Ask(std::move(body));
+  request.stream = true;
+  return request;
+}
+
+class StreamTest : public RemoteEngineTest {
+ public:
+  // All requests but probes get this.
+  void AnswerWith(Reply reply) {
+    server_.set_handler([reply](const Seen& seen) { return IsProbe(seen) ? Good(seen) : reply; });
+  }
+};
+
+class CutStream : public StreamTest, public testing::WithParamInterface<size_t> {};
+
+TEST_P(CutStream, ChunksComeAsTheyAre) {
+  AnswerWith(GoodStream(GetParam()));
+  auto answer = RunOne(AskForStream(R"({"stream":false,"seed":1.0,"messages":[]})"));
+  ASSERT_TRUE(answer) << answer.error().ToString();
+  EXPECT_THAT(answer->raw_chunks, ElementsAre(kChunk, kLastChunk));
+  EXPECT_EQ(answer->text + answer->raw_response, "");
+  EXPECT_EQ(answer->finish_reason, FinishReason::kLength);
+  EXPECT_EQ(answer->usage.prompt_tokens, 7u);
+  EXPECT_EQ(answer->tokens, 2u);
+  EXPECT_EQ(Asked().at(0).body,
+            R"({"stream":true,"seed":1.0,"messages":[],"stream_options":{"include_usage":true}})");
+}
+
+INSTANTIATE_TEST_SUITE_P(Pieces, CutStream, testing::Values(1, 2, 3, 7, 50, 10'000));
+
+TEST_F(StreamTest, TheUsageIsHandedOnToAClientThatAskedForIt) {
+  AnswerWith(GoodStream());
+  auto answer = RunOne(AskForStream(R"({"stream":true,"stream_options":{"include_usage":true}})"));
+  ASSERT_TRUE(answer);
+  EXPECT_THAT(answer->raw_chunks, ElementsAre(kChunk, kLastChunk, kUsageChunk));
+}
+
+TEST_F(StreamTest, AJsonAnswerIsTakenAllTheSame) {
+  auto answer = RunOne(AskForStream());
+  EXPECT_EQ(Text(answer), "answer: ok");
+  EXPECT_EQ(answer->raw_response, kGood);
+  EXPECT_THAT(answer->raw_chunks, IsEmpty());
+}
+
+TEST_F(StreamTest, ARefusalBeforeTheStreamIsHandedOn) {
+  AnswerWith(Answer(429, R"({"error":{"message":"slow down"}})", "Retry-After: 7\r\n"));
+  auto answer = RunOne(AskForStream());
+  EXPECT_THAT(Text(answer), AllOf(HasSubstr("resource_exhausted"), HasSubstr("slow down")));
+  EXPECT_EQ(answer.error().retry_after(), 7s);
+}
+
+TEST_F(StreamTest, ACompressedStreamIsRefused) {
+  AnswerWith(http::testing::ChunkedAnswer(
+      "x", 1, "Content-Type: text/event-stream\r\nContent-Encoding: gzip\r\n"));
+  EXPECT_THAT(Text(RunOne(AskForStream())), HasSubstr("gzip"));
+}
+
+// Reads the first chunk while the rest is held, lets the rest come, reads it.
+Awaitable<void> ReadAcross(RemoteEngineTest& t, Engine& engine) {
+  auto generation = *engine.Submit(AskForStream());
+  auto first = co_await generation->Next();
+  EXPECT_TRUE(first) << first.error().ToString();
+  if (!first) co_return;
+  EXPECT_THAT(first->raw_chunks, ElementsAre(kChunk));
+  EXPECT_FALSE(first->finish_reason);
+  t.server_.Release();
+  t.answer_ = co_await Collect(*generation);
+}
+
+TEST_F(StreamTest, AChunkIsReadBeforeTheNextIsSent) {
+  AnswerWith(Stream({{.bytes = Event(kChunk)},
+                     {.bytes = Event(kLastChunk) + Event("[DONE]"), .held = true},
+                     {.bytes = std::string(kStreamEnd)}}));
+  Run(Options(), ReadAcross);
+  EXPECT_THAT(answer_->raw_chunks, ElementsAre(kLastChunk));
+}
+
+TEST_F(StreamTest, AnErrorEventEndsItWithoutTheKey) {
+  std::string error =
+      fmt::format(R"({{"error":{{"message":"bad key {0}","code":400,"param":"{0}"}}}})", kKey);
+  AnswerWith(Stream({{.bytes = Event(kChunk)}, {.bytes = Event(error), .held = true}}));
+  Run(Options(), ReadAcross);
+  ASSERT_FALSE(answer_);
+  EXPECT_THAT(Text(answer_), AllOf(HasSubstr("invalid_argument"), HasSubstr("bad key [key]"),
+                                   Not(HasSubstr(std::string(kKey)))));
+  EXPECT_THAT(answer_.error().param(), Not(HasSubstr(std::string(kKey))));
+}
+
+TEST_F(StreamTest, AnEndWithoutDoneIsACut) {
+  AnswerWith(Stream({{.bytes = Event(kChunk)}, {.bytes = std::string(kStreamEnd), .held = true}}));
+  Run(Options(), ReadAcross);
+  EXPECT_THAT(Text(answer_), AllOf(HasSubstr("unavailable"), HasSubstr("cut off")));
+}
+
+TEST_F(StreamTest, ABrokenConnectionIsACut) {
+  Reply reply = Stream({{.bytes = Event(kChunk)}, {.bytes = Event(kChunk), .held = true}});
+  reply.then = Reply::Then::kClose;
+  AnswerWith(std::move(reply));
+  Run(Options(), ReadAcross);
+  EXPECT_THAT(Text(answer_), AllOf(HasSubstr("unavailable"), HasSubstr("broke off")));
+}
+
+TEST_F(StreamTest, CutStreamsPauseTheEngine) {
+  AnswerWith(Stream({{.bytes = Event(kChunk) + std::string(kStreamEnd)}}));
+  Run(Options(), [](RemoteEngineTest&, Engine& engine) -> Awaitable<void> {
+    for (int i = 0; i < 3; ++i) {
+      EXPECT_TRUE(engine.capacity().ready);
+      EXPECT_FALSE(co_await SubmitAndCollect(engine, AskForStream()));
+    }
+    EXPECT_FALSE(engine.capacity().ready);
+  });
+}
+
+TEST_F(StreamTest, CancelInTheMiddleHangsUp) {
+  AnswerWith(Stream({{.bytes = Event(kChunk)}, {.bytes = Event(kLastChunk), .held = true}}));
+  Run(Options(), [](RemoteEngineTest& t, Engine& engine) -> Awaitable<void> {
+    auto generation = *engine.Submit(AskForStream());
+    (void)co_await generation->Next();
+    co_await t.server_.Until([&t] { return t.server_.held() == 1; });
+    generation->Cancel();
+    auto end = co_await generation->Next();
+    EXPECT_TRUE(end && end->finish_reason == FinishReason::kCancelled);
+    co_await t.server_.Until([&t] { return t.server_.hangups() == 1; });
+    EXPECT_TRUE(engine.capacity().ready);
+  });
+}
+
+TEST_F(StreamTest, AStallAfterTheFirstChunkIsGivenUpButNotOneBeforeIt) {
+  // The first request waits for its first chunk, the second one for its next.
+  server_.set_handler([](const Seen& seen) {
+    if (IsProbe(seen)) return Good(seen);
+    std::vector<Reply::Part> parts{{.bytes = Event(kLastChunk) + Event("[DONE]"), .held = true},
+                                   {.bytes = std::string(kStreamEnd)}};
+    if (seen.body.contains("stall")) parts.insert(parts.begin(), {.bytes = Event(kChunk)});
+    return Stream(std::move(parts));
+  });
+  RemoteOptions options = Options();
+  options.idle_timeout = 20ms;
+  Run(options, [](RemoteEngineTest& t, Engine& engine) -> Awaitable<void> {
+    auto patient = *engine.Submit(AskForStream());
+    co_await t.server_.Until([&t] { return t.server_.held() == 1; });
+    auto stalled = co_await SubmitAndCollect(engine, AskForStream(R"({"seed":"stall"})"));
+    EXPECT_THAT(Text(stalled), AllOf(HasSubstr("unavailable"), HasSubstr("sent nothing")));
+    t.server_.Release();
+    EXPECT_THAT(Text(co_await Collect(*patient)), HasSubstr("answer: "));
+  });
+}
+
+TEST_F(StreamTest, AFirstChunkThatNeverComesIsGivenUp) {
+  AnswerWith(Stream({{.bytes = Event(kChunk), .held = true}}));
+  RemoteOptions options = Options();
+  options.answer_timeout = options.idle_timeout = 20ms;
+  Run(options, [](RemoteEngineTest&, Engine& engine) -> Awaitable<void> {
+    EXPECT_THAT(Text(co_await SubmitAndCollect(engine, AskForStream())), HasSubstr("unavailable"));
+  });
+}
+
+TEST_F(StreamTest, TheConnectionIsKept) {
+  AnswerWith(Stream({{.bytes = Event(kChunk)},
+                     {.bytes = Event(kLastChunk) + Event("[DONE]")},
+                     {.bytes = std::string(kStreamEnd), .held = true}}));
+  Run(Options(), [](RemoteEngineTest& t, Engine& engine) -> Awaitable<void> {
+    auto generation = *engine.Submit(AskForStream());
+    (void)co_await generation->Next();
+    co_await t.server_.Until([&t] { return t.server_.held() == 1; });
+    t.server_.Release();
+    EXPECT_TRUE(co_await Collect(*generation));
+    EXPECT_TRUE(co_await SubmitAndCollect(engine, AskForStream()));
+    EXPECT_EQ(t.server_.accepted(), 1u);  // the probe's, too
+  });
 }
 
 class BaseUrl : public testing::TestWithParam<std::pair<const char*, const char*>> {};
