@@ -17,6 +17,20 @@ bool MayRetry(const base::Error& error, const queue::ClaimedTask& task) {
 
 }  // namespace
 
+DispatchCounters& DispatchCounters::operator+=(const DispatchCounters& other) {
+  started += other.started;
+  completed += other.completed;
+  prompt_tokens += other.prompt_tokens;
+  completion_tokens += other.completion_tokens;
+  retries += other.retries;
+  return *this;
+}
+
+Awaitable<base::Result<engine::Delta>> TaskHandler::Collect(queue::ClaimedTask,
+                                                            engine::Generation& generation) {
+  return engine::Collect(generation);
+}
+
 Dispatcher::Dispatcher(runtime::Runtime& runtime, queue::Queue& queue, engine::Engine& engine,
                        TaskHandler& handler, DispatcherOptions options)
     : runtime_(runtime),
@@ -24,6 +38,8 @@ Dispatcher::Dispatcher(runtime::Runtime& runtime, queue::Queue& queue, engine::E
       engine_(engine),
       handler_(handler),
       options_(std::move(options)),
+      any_{.size = options_.concurrency - options_.reserved},
+      kept_{.size = options_.reserved, .interactive_only = true},
       tasks_(runtime),
       changed_(runtime) {}
 
@@ -31,7 +47,10 @@ Awaitable<base::Result<>> Dispatcher::Run() {
   runtime::Scope helpers(runtime_);
   helpers.Spawn(RenewLoop());
   helpers.Spawn(CutAtDeadline());
-  co_await ClaimLoop();
+  runtime::Scope loops(runtime_);
+  loops.Spawn(ClaimLoop(any_));
+  if (kept_.size > 0) loops.Spawn(ClaimLoop(kept_));
+  co_await loops.Join();
   co_await tasks_.Join();
   finished_ = true;
   changed_.NotifyAll();
@@ -46,27 +65,28 @@ void Dispatcher::Drain(base::SteadyTime deadline) {
   changed_.NotifyAll();
 }
 
-Awaitable<void> Dispatcher::ClaimLoop() {
+Awaitable<void> Dispatcher::ClaimLoop(Slots& slots) {
   while (!stopping()) {
-    if (!co_await WaitForRoom()) continue;
+    if (!co_await WaitForRoom(slots)) continue;
     queue::ClaimRequest request{.worker = options_.worker,
                                 .lanes = {options_.lane},
-                                .max_tasks = options_.concurrency - running(),
+                                .max_tasks = slots.size - slots.taken,
                                 .lease = options_.lease,
-                                .wait_until = runtime_.clock().Steady() + kPollInterval};
+                                .wait_until = runtime_.clock().Steady() + kPollInterval,
+                                .interactive_only = slots.interactive_only};
     auto claimed = co_await queue_.Claim(std::move(request));
     if (!claimed) co_return Fatal(claimed.error());
     for (queue::ClaimedTask& task : *claimed) {
       // What a claim under way brought in after Drain would not be cut by it any more.
-      co_await (stopping() ? Release(task) : RunTask(task));
+      co_await (stopping() ? Release(task) : RunTask(task, slots));
     }
   }
 }
 
 // @return true when a task may be claimed now; else waits a little.
-Awaitable<bool> Dispatcher::WaitForRoom() {
+Awaitable<bool> Dispatcher::WaitForRoom(const Slots& slots) {
   CheckEngine();
-  bool room = running() < options_.concurrency && !running_alone_;
+  bool room = slots.taken < slots.size && alone_ == 0;
   if (room && engine_.capacity().ready && !stopping()) co_return true;
   co_await changed_.WaitUntil(runtime_.clock().Steady() + kPollInterval);
   co_return false;
@@ -85,31 +105,48 @@ void Dispatcher::CheckEngine() {
 }
 
 // Starts a task beside the others; a suspect waits until nothing else runs.
-Awaitable<void> Dispatcher::RunTask(queue::ClaimedTask task) {
+Awaitable<void> Dispatcher::RunTask(queue::ClaimedTask task, Slots& slots) {
   auto running = std::make_shared<Running>();
   running->ref = {task.id, task.fence};
+  running->since = runtime_.clock().Steady();
   running_[task.id] = running;  // renewed from now on
-  running_alone_ = task.alone;
-  while (task.alone && running_.size() > 1) {
+  ++slots.taken;
+  if (task.alone) ++alone_;
+  while (task.alone ? executing_ > 0 : alone_ > 0) {
     co_await changed_.WaitUntil(runtime_.clock().Steady() + kPollInterval);
   }
-  tasks_.Spawn(Execute(std::move(task), std::move(running)));
+  ++executing_;
+  tasks_.Spawn(Execute(std::move(task), std::move(running), slots));
 }
 
-Awaitable<void> Dispatcher::Execute(queue::ClaimedTask task, std::shared_ptr<Running> running) {
-  auto answer = co_await Generate(task, running);
-  if (running->lost) {
-    // Someone else owns the task, or it is cancelled: nothing to record.
-  } else if (answer) {
-    co_await Finish(task, std::move(running->work), *std::move(answer));
-  } else if (IsEngineTrouble(answer.error()) || WasCut(answer.error())) {
-    co_await Release(task);
-  } else {
-    co_await Refuse(task, answer.error());
-  }
+Awaitable<void> Dispatcher::Execute(queue::ClaimedTask task, std::shared_ptr<Running> running,
+                                    Slots& slots) {
+  running->attempt.result = co_await RunAttempt(task, running);
+  running->attempt.took = runtime_.clock().Steady() - running->since;
   running_.erase(task.id);
-  if (task.alone) running_alone_ = false;
+  --slots.taken;
+  --executing_;
+  if (task.alone) --alone_;
   changed_.NotifyAll();
+  co_await handler_.Settled(std::move(task), running->attempt);
+}
+
+Awaitable<Attempt::Result> Dispatcher::RunAttempt(queue::ClaimedTask task,
+                                                  std::shared_ptr<Running> running) {
+  auto answer = co_await Generate(task, running);
+  // Someone else owns the task, or it is cancelled: nothing to record.
+  if (running->lost) co_return Attempt::Result::kLost;
+  if (answer) {
+    running->attempt.usage = answer->usage;
+    co_await Finish(std::move(task), std::move(running->work), *std::move(answer));
+    co_return Attempt::Result::kSucceeded;
+  }
+  if (IsEngineTrouble(answer.error()) || WasCut(answer.error())) {
+    co_await Release(std::move(task));
+    co_return Attempt::Result::kReleased;
+  }
+  co_await Refuse(std::move(task), answer.error());
+  co_return Attempt::Result::kFailed;
 }
 
 Awaitable<base::Result<engine::Delta>> Dispatcher::Generate(queue::ClaimedTask task,
@@ -127,7 +164,7 @@ Awaitable<base::Result<engine::Delta>> Dispatcher::Generate(queue::ClaimedTask t
   engine::Request request = running->work.request;
   request.body = std::move(body);
   INFERQ_CO_ASSIGN(running->generation, engine_.Submit(std::move(request)));
-  auto answer = co_await engine::Collect(*running->generation);
+  auto answer = co_await handler_.Collect(task, *running->generation);
   if (answer && answer->finish_reason == engine::FinishReason::kCancelled) {
     co_return base::Fail(base::Code::kCancelled, "cancelled");
   }
@@ -135,6 +172,7 @@ Awaitable<base::Result<engine::Delta>> Dispatcher::Generate(queue::ClaimedTask t
 }
 
 Awaitable<void> Dispatcher::Finish(queue::ClaimedTask task, Work work, engine::Delta answer) {
+  ++counters_.completed;
   counters_.prompt_tokens += answer.usage.prompt_tokens;
   counters_.completion_tokens += answer.usage.completion_tokens;
   model::TokenCount cost = answer.usage.prompt_tokens + answer.usage.completion_tokens;

@@ -23,24 +23,43 @@ struct Work {
   engine::Request request;
 };
 
+/// How one attempt went.
+struct Attempt {
+  enum class Result : uint8_t {
+    kSucceeded,
+    kFailed,    ///< Recorded as such; whether the task is tried again is the queue's to say.
+    kReleased,  ///< Handed back: the engine was away, or we stop.
+    kLost,      ///< Somebody else has the task, or it was cancelled.
+  } result = Result::kLost;
+  base::Micros took{0};  ///< From the claim.
+  engine::Usage usage;   ///< Of a success.
+};
+
 /// Turns a claimed task into a request, and an answer into a result. Implemented by the use case.
 class TaskHandler {
  public:
   virtual ~TaskHandler() = default;
   /// Reads what the task stands for. A failure is final for the task unless its code is retryable.
   virtual Awaitable<base::Result<Work>> Load(queue::ClaimedTask task) = 0;
+  /// Reads the generation to its end: all text in one Delta. A use case with somebody who reads
+  /// along overrides it. Returns soon after the generation was cancelled.
+  virtual Awaitable<base::Result<engine::Delta>> Collect(queue::ClaimedTask task,
+                                                         engine::Generation& generation);
   /// Makes the answer durable. The body of `work.request` is gone by then. @return where it lies.
   virtual Awaitable<base::Result<model::Extent>> StoreAnswer(queue::ClaimedTask task, Work work,
                                                              engine::Delta answer) = 0;
   /// Makes the last error of a task durable, as the client will see it.
   virtual Awaitable<base::Result<model::Extent>> StoreError(queue::ClaimedTask task,
                                                             base::Error error) = 0;
+  /// The attempt is over and recorded (or handed back): the task has ended, or waits again.
+  virtual Awaitable<void> Settled(queue::ClaimedTask, Attempt) { co_return; }
 };
 
 struct DispatcherOptions {
   std::string worker = "local";
   std::string lane;
   uint32_t concurrency = 1;  ///< Tasks under way at once, >= 1.
+  uint32_t reserved = 0;     ///< Of these, kept for interactive tasks; below concurrency.
   base::Micros lease{30'000'000};
   base::Micros renew_every{5'000'000};
   /// An engine that is not ready for so long ends the dispatch with its error; work stays queued.
@@ -50,9 +69,11 @@ struct DispatcherOptions {
 /// What the dispatcher did since it was made.
 struct DispatchCounters {
   uint64_t started = 0;
+  uint64_t completed = 0;
   uint64_t prompt_tokens = 0;
   uint64_t completion_tokens = 0;
   uint64_t retries = 0;
+  DispatchCounters& operator+=(const DispatchCounters& other);
 };
 
 /// The in-process worker: claims tasks of one lane, runs them on an engine, and records how they
@@ -85,13 +106,23 @@ class Dispatcher {
     std::unique_ptr<engine::Generation> generation;
     bool lost = false;       ///< The queue says that the claim is gone: drop the work.
     bool hand_back = false;  ///< Cut by Drain: release.
+    base::SteadyTime since;
+    Attempt attempt;
+  };
+
+  /// A part of the slots: those for any task, or those kept for interactive ones.
+  struct Slots {
+    uint32_t size = 0;
+    bool interactive_only = false;
+    uint32_t taken = 0;
   };
 
   bool stopping() const { return draining_ || fatal_.has_value(); }
-  Awaitable<void> ClaimLoop();
-  Awaitable<bool> WaitForRoom();
-  Awaitable<void> RunTask(queue::ClaimedTask task);
-  Awaitable<void> Execute(queue::ClaimedTask task, std::shared_ptr<Running> running);
+  Awaitable<void> ClaimLoop(Slots& slots);
+  Awaitable<bool> WaitForRoom(const Slots& slots);
+  Awaitable<void> RunTask(queue::ClaimedTask task, Slots& slots);
+  Awaitable<void> Execute(queue::ClaimedTask task, std::shared_ptr<Running> running, Slots& slots);
+  Awaitable<Attempt::Result> RunAttempt(queue::ClaimedTask task, std::shared_ptr<Running> running);
   Awaitable<base::Result<engine::Delta>> Generate(queue::ClaimedTask task,
                                                   std::shared_ptr<Running> running);
   Awaitable<void> Finish(queue::ClaimedTask task, Work work, engine::Delta answer);
@@ -111,10 +142,13 @@ class Dispatcher {
   engine::Engine& engine_;
   TaskHandler& handler_;
   const DispatcherOptions options_;
+  Slots any_;
+  Slots kept_;
   runtime::Scope tasks_;
   runtime::Event changed_;
-  std::map<model::TaskId, std::shared_ptr<Running>> running_;
-  bool running_alone_ = false;
+  std::map<model::TaskId, std::shared_ptr<Running>> running_;  // claimed: renewed
+  uint32_t executing_ = 0;  // of these, not waiting for their turn
+  uint32_t alone_ = 0;      // of these, suspects, which let nothing run beside them
   bool draining_ = false;
   bool finished_ = false;
   base::SteadyTime cut_at_ = base::SteadyTime::max();

@@ -2,10 +2,11 @@
 
 #include <algorithm>
 
+#include "service/answer_line.h"
+#include "service/estimate.h"
 #include "service/line_reader.h"
 #include "wire/batch_line.h"
 #include "wire/json.h"
-#include "wire/locality.h"
 
 namespace inferq::service {
 namespace {
@@ -19,25 +20,10 @@ constexpr uint64_t kReadAtOnce = 5'000;    // input lines between two looks at p
 constexpr uint32_t kSubmitAtOnce = 1'000;  // lines in one commit
 constexpr base::Micros kFollowEvery = 100ms;
 
-std::string RequestId(const queue::ClaimedTask& task) {
-  return fmt::format("req_{:016x}_{}", task.id.value, task.attempt);
-}
-
-int64_t UnixSeconds(base::WallTime time) {
-  return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
-}
-
-// What a line costs before anyone has run it: its prompt and the output that it allows.
 void Estimate(model::TaskSpec& spec, const RunLine& line) {
-  constexpr int64_t kUnboundedOutput = 256;
   auto request = wire::ParseJson(line.request);
   auto body = request ? request->Find("body") : std::nullopt;
-  if (!body) return;
-  auto limit = body->Find("max_tokens");
-  int64_t output = limit ? limit->AsInteger().value_or(kUnboundedOutput) : kUnboundedOutput;
-  spec.cost =
-      wire::EstimatePromptTokens(*body) + static_cast<uint64_t>(std::max<int64_t>(output, 1));
-  spec.locality = wire::LocalityOf(*body);
+  if (body) EstimateCost(spec, *body);
 }
 
 // Reading the input also writes it to the store: a disk that is full or failing is not the input's
@@ -335,7 +321,7 @@ Awaitable<base::Result<Work>> RunJob::Load(queue::ClaimedTask task) {
   if (!parsed) co_return base::Fail(Code::kInvalidArgument, "{}", parsed.error().message);
   Work work;
   work.custom_id = line.custom_id;
-  work.request.id = RequestId(task);
+  work.request.id = AttemptId(task);
   work.request.endpoint = parsed->endpoint;
   work.request.body = parsed->body.text();
   if (auto model = parsed->body.Find("model")) work.request.model = model->AsString().value_or("");
@@ -345,32 +331,20 @@ Awaitable<base::Result<Work>> RunJob::Load(queue::ClaimedTask task) {
 
 Awaitable<base::Result<model::Extent>> RunJob::StoreAnswer(queue::ClaimedTask task, Work work,
                                                            engine::Delta answer) {
-  std::string body = std::move(answer.raw_response);
-  if (body.empty()) {
-    bool chat = work.request.endpoint == engine::Endpoint::kChatCompletions;
-    wire::Completion completion{
-        .id = fmt::format("{}-{:016x}", chat ? "chatcmpl" : "cmpl", task.id.value),
-        .created = UnixSeconds(env_.runtime.clock().Wall()),
-        .model = work.request.model,
-        .text = std::move(answer.text),
-        .finish_reason = std::string(engine::FinishReasonName(*answer.finish_reason)),
-        .usage = {answer.usage.prompt_tokens, answer.usage.completion_tokens,
-                  answer.usage.cached_tokens}};
-    body = wire::CompletionBody(work.request.endpoint, completion);
-  }
-  std::string line =
-      wire::BatchResponseLine(BatchRequestId(task.id), work.custom_id, 200, RequestId(task), body);
-  co_return co_await results_->Append(line + "\n");
+  std::string line = AnswerLine(task, work, std::move(answer), env_.runtime.clock().Wall());
+  co_return co_await results_->Append(std::move(line));
 }
 
 Awaitable<base::Result<model::Extent>> RunJob::StoreError(queue::ClaimedTask task,
                                                           base::Error error) {
   INFERQ_CO_ASSIGN(RunLine input, co_await ReadLine(task.spec.payload));
-  std::string id = BatchRequestId(task.id);
-  std::string line =
-      input.bad() ? wire::BatchErrorLine(id, input.custom_id, input.bad_code, input.bad_message)
-                  : wire::BatchResponseLine(id, input.custom_id, RequestId(task), error);
-  co_return co_await results_->Append(line + "\n");
+  std::string line = ErrorLine(task, input.custom_id, error);
+  if (input.bad()) {
+    line = wire::BatchErrorLine(BatchRequestId(task.id), input.custom_id, input.bad_code,
+                                input.bad_message) +
+           "\n";
+  }
+  co_return co_await results_->Append(std::move(line));
 }
 
 }  // namespace inferq::service

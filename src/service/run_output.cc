@@ -2,30 +2,16 @@
 
 #include <algorithm>
 
+#include "service/answer_line.h"
 #include "service/ingest/csv.h"
 #include "wire/batch_line.h"
-#include "wire/error_map.h"
 
 namespace inferq::service {
 namespace {
 
 constexpr uint32_t kPage = 1000;
 
-// The line of a task that ended without one of its own: cancelled, expired, or given up by the
-// queue.
-std::string EndingLine(const model::TaskRecord& task, const std::string& custom_id) {
-  std::string id = BatchRequestId(task.id);
-  if (task.state == model::State::kExpired) return wire::BatchExpiredLine(id, custom_id);
-  if (task.state == model::State::kCancelled) {
-    return wire::BatchErrorLine(id, custom_id, "batch_cancelled", "This request was cancelled.");
-  }
-  return wire::BatchResponseLine(id, custom_id, "",
-                                 base::Error(task.outcome.code, task.outcome.message));
-}
-
 }  // namespace
-
-std::string BatchRequestId(model::TaskId id) { return fmt::format("batch_req_{:016x}", id.value); }
 
 std::string ErrorsPathOf(const std::string& output) {
   size_t slash = output.rfind('/');
@@ -98,7 +84,8 @@ base::Result<> RunOutput::WriteFailure(const model::TaskRecord& task) {
     return errors_->Put(line);
   }
   INFERQ_ASSIGN(RunLine input, ReadRunLine(blobs_, task.spec.payload));
-  return errors_->Put(EndingLine(task, input.custom_id) + "\n");
+  return errors_->Put(
+      EndingLine(BatchRequestId(task.id), input.custom_id, task.state, task.outcome));
 }
 
 Awaitable<base::Result<>> RunOutput::Finish() {

@@ -28,9 +28,6 @@ struct OutputTotals {
   uint64_t completion_tokens = 0;
 };
 
-/// The id of a line in the output files, made of its task's.
-std::string BatchRequestId(model::TaskId id);
-
 /// "results.jsonl" -> "results.errors.jsonl"
 std::string ErrorsPathOf(const std::string& output);
 

@@ -107,6 +107,7 @@ class BatchSource final : public SourceBase {
     if (!parsed) return Bad(raw->number, std::move(parsed).error());
     Line line{.number = raw->number, .offset = raw->offset, .length = raw->length};
     line.json = Text(*raw, *parsed);
+    if (parsed->has_model) line.model = parsed->body.Find("model")->AsString().value_or("");
     line.custom_id = std::move(parsed->custom_id);
     return Once(std::move(line));
   }

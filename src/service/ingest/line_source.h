@@ -68,6 +68,8 @@ struct Line {
   /// The batch line {"custom_id","method","url","body"}: for batch input the bytes as they are,
   /// unless a default was filled in.
   std::string json{};
+  std::string
+      model{};  ///< Of batch lines: the body's model; empty where the default stands for it.
   std::vector<std::string> columns{};  ///< The row's values in the order of LineSource::columns().
 };
 

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "blob/blob_store.h"
+#include "model/batch.h"
+#include "model/task.h"
+#include "service/ingest/input.h"
+#include "service/ingest/item_reader.h"
+#include "service/ingest/line_source.h"
+#include "wire/chat.h"
+
+namespace inferq::service {
+
+/// What was found in a batch's file.
+struct BatchSurvey {
+  uint64_t lines = 0;  ///< Requests, good ones and bad ones.
+  std::string model;   ///< Of all of them; "" when they differ.
+  bool one_model = true;
+  std::vector<model::BatchProblem> problems;  ///< The first ones.
+  uint64_t bad_lines = 0;                     ///< All of them.
+};
+
+/// What a batch's lines must meet.
+struct BatchRules {
+  wire::Endpoint endpoint = wire::Endpoint::kChatCompletions;
+  std::function<bool(const std::string&)> offers_model;  ///< Any thread.
+  uint64_t max_lines = 0;
+  uint32_t max_problems = 0;
+};
+
+/// Looks at every line of a batch's file before any of them is run. Blocks; one thread at a time.
+class BatchValidator {
+ public:
+  /// kInvalidArgument: the file as a whole is no batch.
+  static base::Result<std::unique_ptr<BatchValidator>> Open(std::shared_ptr<blob::BlobStore> blobs,
+                                                            blob::BlobId blob, BatchRules rules);
+  /// Looks at up to `n` more lines. @return whether there are more.
+  base::Result<bool> Step(uint64_t n);
+  const BatchSurvey& survey() const { return survey_; }
+
+ private:
+  explicit BatchValidator(BatchRules rules) : rules_(std::move(rules)) {}
+  void Look(const ingest::Line& line);
+  void Report(model::BatchProblem problem);
+
+  const BatchRules rules_;
+  std::unique_ptr<ingest::LineSource> source_;
+  BatchSurvey survey_;
+};
+
+/// The custom_id of a stored batch line; "" when it is damaged or gone, since that must not keep
+/// its task from ending. Blocks. Other failures are the disk's.
+base::Result<std::string> CustomIdOf(blob::BlobStore& blobs, const model::Extent& line);
+
+/// A request of a batch's file, valid since the file was validated.
+struct BatchRequestLine {
+  std::string custom_id;
+  model::TaskSpec spec;  ///< With payload, lane, cost and locality filled in.
+};
+
+/// Walks the lines of a validated file in order. Blocks; one thread at a time.
+class BatchCursor {
+ public:
+  BatchCursor(std::shared_ptr<blob::BlobStore> blobs, blob::BlobId blob);
+  base::Result<> Skip(uint64_t lines);
+  /// Up to `n` lines; fewer only at the end.
+  base::Result<std::vector<BatchRequestLine>> Next(uint64_t n);
+
+ private:
+  const blob::BlobId blob_;
+  std::shared_ptr<uint64_t> begin_ = std::make_shared<uint64_t>(0);  // behind a byte order mark
+  ingest::Input input_;
+  ingest::JsonLinesReader reader_;
+};
+
+}  // namespace inferq::service

@@ -1,0 +1,142 @@
+#include "service/batch_output.h"
+
+#include <algorithm>
+
+#include "service/answer_line.h"
+#include "service/batch_lines.h"
+#include "wire/batch_line.h"
+
+namespace inferq::service {
+
+using base::Code;
+using base::Result;
+using model::State;
+
+namespace {
+
+constexpr uint32_t kPage = 1000;
+constexpr uint64_t kSkipAtOnce = 20'000;  // lines in one blocking call
+constexpr size_t kBuffer = size_t{1} << 20;
+
+}  // namespace
+
+BatchOutput::BatchOutput(runtime::Runtime& runtime, std::shared_ptr<blob::BlobStore> blobs,
+                         queue::Queue& queue, model::BatchRecord batch, State unsent,
+                         std::function<bool()> stop)
+    : runtime_(runtime),
+      blobs_(std::move(blobs)),
+      queue_(queue),
+      batch_(std::move(batch)),
+      unsent_(unsent),
+      stop_(std::move(stop)) {}
+
+Awaitable<Result<BatchFiles>> BatchOutput::Write() {
+  queue::QueryRequest request{.filter = {.tenant = {}, .batch = batch_.number, .state = {}},
+                              .after = 0,
+                              .order = queue::QueryRequest::Order::kFinishSequence,
+                              .limit = kPage};
+  uint64_t sent = 0;
+  for (bool more = true; more;) {
+    if (stop_()) co_return base::Fail(Code::kCancelled, "stopped");
+    INFERQ_CO_ASSIGN(auto ended, co_await queue_.Query(request));
+    more = ended.size() == kPage;
+    sent += ended.size();
+    if (!ended.empty()) request.after = ended.back().finish_sequence;
+    auto write = [this, ended = std::move(ended)] { return WriteTasks(ended); };
+    INFERQ_CO_TRY(co_await runtime_.RunBlocking(runtime::kAnyLane, std::move(write)));
+  }
+  INFERQ_CO_TRY(co_await WriteAllUnsent(sent));
+  auto seal = [this] { return Seal(); };
+  co_return co_await runtime_.RunBlocking(runtime::kAnyLane, seal);
+}
+
+Result<> BatchOutput::WriteTasks(const std::vector<model::TaskRecord>& ended) {
+  for (const model::TaskRecord& task : ended) {
+    INFERQ_TRY(task.state == State::kSucceeded ? WriteSuccess(task) : WriteFailure(task));
+  }
+  return {};
+}
+
+Result<> BatchOutput::WriteSuccess(const model::TaskRecord& task) {
+  INFERQ_ASSIGN(std::string line, blobs_->Read(task.outcome.result));
+  INFERQ_ASSIGN(wire::BatchOutput answer, wire::ParseBatchOutput(line));
+  ++files_.succeeded;
+  files_.usage.input_tokens += answer.completion.usage.prompt_tokens;
+  files_.usage.cached_tokens += answer.completion.usage.cached_tokens;
+  files_.usage.output_tokens += answer.completion.usage.completion_tokens;
+  return output_.Put(*blobs_, line);
+}
+
+Result<> BatchOutput::WriteFailure(const model::TaskRecord& task) {
+  if (task.state == State::kFailed) ++files_.failed;
+  if (task.state == State::kExpired) ++files_.expired;
+  if (task.outcome.result.length > 0) {
+    INFERQ_ASSIGN(std::string line, blobs_->Read(task.outcome.result));
+    return errors_.Put(*blobs_, line);
+  }
+  INFERQ_ASSIGN(std::string text, blobs_->Read(task.spec.payload));
+  auto input = wire::ParseBatchLine(text, {});
+  if (!input) return base::Fail(Code::kDataLoss, "{} is damaged", ToString(task.id));
+  return errors_.Put(
+      *blobs_, EndingLine(BatchRequestId(task.id), input->custom_id, task.state, task.outcome));
+}
+
+Awaitable<Result<>> BatchOutput::WriteAllUnsent(uint64_t sent) {
+  if (sent >= batch_.lines) co_return Result<>{};
+  auto cursor = std::make_shared<BatchCursor>(blobs_, batch_.input_blob);
+  for (uint64_t line = 0; line < batch_.lines;) {
+    if (stop_()) co_return base::Fail(Code::kCancelled, "stopped");
+    if (line < sent) {
+      uint64_t some = std::min(sent - line, kSkipAtOnce);
+      auto skip = [cursor, some] { return cursor->Skip(some); };
+      INFERQ_CO_TRY(co_await runtime_.RunBlocking(runtime::kAnyLane, skip));
+      line += some;
+      continue;
+    }
+    auto write = [this, cursor, &line] { return WriteUnsent(*cursor, line); };
+    INFERQ_CO_TRY(co_await runtime_.RunBlocking(runtime::kAnyLane, write));
+  }
+  co_return Result<>{};
+}
+
+// One page of lines that never became tasks.
+Result<> BatchOutput::WriteUnsent(BatchCursor& cursor, uint64_t& line) {
+  INFERQ_ASSIGN(auto lines, cursor.Next(kPage));
+  if (lines.empty()) return base::Fail(Code::kDataLoss, "{} lacks lines", batch_.id);
+  for (const BatchRequestLine& request : lines) {
+    std::string id = fmt::format("batch_req_{:x}_{}", batch_.number.value, line++);
+    if (unsent_ == State::kExpired) ++files_.expired;
+    INFERQ_TRY(errors_.Put(*blobs_, EndingLine(id, request.custom_id, unsent_, {})));
+  }
+  return {};
+}
+
+Result<BatchFiles> BatchOutput::Seal() {
+  INFERQ_ASSIGN(files_.output, output_.Seal(*blobs_));
+  INFERQ_ASSIGN(files_.errors, errors_.Seal(*blobs_));
+  return files_;
+}
+
+Result<> BatchOutput::Writer::Put(blob::BlobStore& blobs, std::string_view line) {
+  buffer += line;
+  return buffer.size() < kBuffer ? Result<>() : Flush(blobs);
+}
+
+Result<> BatchOutput::Writer::Flush(blob::BlobStore& blobs) {
+  if (buffer.empty()) return {};
+  if (file.blob == 0) {
+    INFERQ_ASSIGN(file.blob, blobs.Create());
+  }
+  INFERQ_TRY(blobs.Append(file.blob, buffer));
+  file.bytes += buffer.size();
+  buffer.clear();
+  return {};
+}
+
+Result<BatchFiles::File> BatchOutput::Writer::Seal(blob::BlobStore& blobs) {
+  INFERQ_TRY(Flush(blobs));
+  if (file.blob != 0) INFERQ_TRY(blobs.Seal(file.blob));
+  return file;
+}
+
+}  // namespace inferq::service

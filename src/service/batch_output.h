@@ -1,0 +1,73 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "blob/blob_store.h"
+#include "model/batch.h"
+#include "queue/queue.h"
+#include "runtime/runtime.h"
+#include "service/batch_lines.h"
+
+namespace inferq::service {
+
+using runtime::Awaitable;
+
+/// The two files of a batch that has ended, sealed.
+struct BatchFiles {
+  struct File {
+    blob::BlobId blob = 0;  ///< 0: nothing in it, no file.
+    uint64_t bytes = 0;
+  };
+  File output;
+  File errors;
+  uint64_t succeeded = 0;
+  uint64_t failed = 0;   ///< Lines that were run and failed.
+  uint64_t expired = 0;  ///< Lines whose time was over; they stand in the error file, too.
+  model::BatchUsage usage;
+};
+
+/// Writes the output and the error file of a batch whose tasks have all ended, in the order of
+/// their ending; lines that never became tasks come last. Nothing points to the files yet, so
+/// stopped half way it is simply done anew.
+class BatchOutput {
+ public:
+  /// @param unsent  how lines that never became tasks ended: kCancelled or kExpired.
+  /// @param stop    looked at between pages; true ends the writing with kCancelled.
+  BatchOutput(runtime::Runtime& runtime, std::shared_ptr<blob::BlobStore> blobs,
+              queue::Queue& queue, model::BatchRecord batch, model::State unsent,
+              std::function<bool()> stop);
+  Awaitable<base::Result<BatchFiles>> Write();
+
+ private:
+  /// A blob that begins with its first byte.
+  struct Writer {
+    base::Result<> Put(blob::BlobStore& blobs, std::string_view line);
+    base::Result<> Flush(blob::BlobStore& blobs);
+    base::Result<BatchFiles::File> Seal(blob::BlobStore& blobs);
+    BatchFiles::File file;
+    std::string buffer;
+  };
+
+  base::Result<> WriteTasks(const std::vector<model::TaskRecord>& ended);
+  base::Result<> WriteSuccess(const model::TaskRecord& task);
+  base::Result<> WriteFailure(const model::TaskRecord& task);
+  Awaitable<base::Result<>> WriteAllUnsent(uint64_t sent);
+  base::Result<> WriteUnsent(BatchCursor& cursor, uint64_t& line);
+  base::Result<BatchFiles> Seal();
+
+  runtime::Runtime& runtime_;
+  std::shared_ptr<blob::BlobStore> blobs_;
+  queue::Queue& queue_;
+  const model::BatchRecord batch_;
+  const model::State unsent_;
+  std::function<bool()> stop_;
+  Writer output_;
+  Writer errors_;
+  BatchFiles files_;
+};
+
+}  // namespace inferq::service

@@ -1,0 +1,433 @@
+#include "service/batches.h"
+
+#include <algorithm>
+#include <set>
+
+#include "wire/chat.h"
+
+namespace inferq::service {
+
+using namespace std::chrono_literals;
+using base::Code;
+using base::Result;
+using model::BatchRecord;
+using model::BatchStatus;
+using model::FileRecord;
+
+namespace {
+
+constexpr uint64_t kLookAtOnce = 2'000;    // lines between two looks at the record
+constexpr uint64_t kSkipAtOnce = 20'000;   // lines in one blocking call
+constexpr uint32_t kSubmitAtOnce = 1'000;  // lines in one commit
+constexpr base::Micros kPause = 250ms;  // bounds how late an ending by the queue's timers is seen
+
+std::unexpected<base::Error> NoSuchBatch(const std::string& id) {
+  return base::Fail(Code::kNotFound, "No batch found with id '{}'.", id);
+}
+
+// "24h", "30m", "7d"; the configuration says which are taken.
+std::optional<base::Micros> WindowOf(const std::string& text) {
+  if (text.size() < 2) return std::nullopt;
+  uint64_t number = 0;
+  for (char c : std::string_view(text).substr(0, text.size() - 1)) {
+    if (c < '0' || c > '9' || number > 100'000) return std::nullopt;
+    number = number * 10 + static_cast<uint64_t>(c - '0');
+  }
+  switch (text.back()) {
+    case 'm':
+      return std::chrono::minutes(number);
+    case 'h':
+      return std::chrono::hours(number);
+    case 'd':
+      return std::chrono::days(number);
+    default:
+      return std::nullopt;
+  }
+}
+
+base::Error BadWindow(const std::string& window, const std::vector<std::string>& taken) {
+  std::string known;
+  for (const std::string& one : taken) known += (known.empty() ? "'" : ", '") + one + "'";
+  return base::Error(
+             Code::kInvalidArgument,
+             fmt::format("Invalid value: '{}'. Supported values for completion_window are: {}.",
+                         window, known))
+      .WithParam("completion_window");
+}
+
+bool HasEnded(const queue::QueueStats& stats) {
+  uint64_t live = 0;
+  for (int i = 0; i < model::kStateCount; ++i) {
+    if (!IsTerminal(static_cast<model::State>(i))) live += stats.by_state[i];
+  }
+  return live == 0;
+}
+
+uint64_t CountOf(const queue::QueueStats& stats, model::State state) {
+  return stats.by_state[static_cast<size_t>(state)];
+}
+
+queue::TaskFilter TasksOf(const BatchRecord& batch) {
+  return {.tenant = {}, .batch = batch.number, .state = {}};
+}
+
+}  // namespace
+
+Batches::Batches(BatchEnvironment environment)
+    : env_(std::move(environment)), drivers_(env_.runtime) {}
+
+void Batches::Adopt() {
+  env_.catalog.ForEachBatch([this](const BatchRecord& batch) {
+    if (!IsTerminal(batch.status) && batch.input_blob != 0) env_.refs.Hold(batch.input_blob);
+  });
+}
+
+void Batches::Resume() {
+  env_.catalog.ForEachBatch([this](const BatchRecord& batch) {
+    if (!IsTerminal(batch.status)) Spawn(batch);
+  });
+}
+
+Awaitable<void> Batches::Stop() {
+  stopping_ = true;
+  for (auto& [number, event] : moved_) event->NotifyAll();
+  co_await drivers_.Join();
+}
+
+void Batches::Spawn(const BatchRecord& batch) {
+  moved_[batch.number] = std::make_unique<runtime::Event>(env_.runtime);
+  drivers_.Spawn(Drive(batch.id));
+}
+
+void Batches::TaskSettled(model::BatchId batch) {
+  if (auto found = moved_.find(batch); found != moved_.end()) found->second->NotifyAll();
+}
+
+Awaitable<Result<BatchView>> Batches::Create(Caller caller, NewBatch batch) {
+  auto window = WindowOf(batch.completion_window);
+  const auto& taken = env_.options.windows;
+  if (!window || std::ranges::find(taken, batch.completion_window) == taken.end()) {
+    co_return std::unexpected(BadWindow(batch.completion_window, taken));
+  }
+  BatchRecord record;
+  record.id = env_.ids.Make("batch_");
+  record.tenant = caller.tenant;
+  record.endpoint = std::move(batch.endpoint);
+  record.input_file_id = std::move(batch.input_file_id);
+  record.completion_window = std::move(batch.completion_window);
+  record.metadata = std::move(batch.metadata);
+  record.output_expires_after = batch.output_expires_after;
+  record.traceparent = caller.traceparent;
+  record.created = env_.runtime.clock().Wall();
+  record.expires = record.created + *window;
+  auto put = [this, &record](catalog::Transaction& transaction) -> Result<> {
+    const FileRecord* input = transaction.FindFile(record.input_file_id);
+    // Without the file the batch fails in validation, as clients expect.
+    if (input != nullptr && input->tenant == record.tenant) {
+      record.input_blob = input->blob;
+      env_.refs.Hold(record.input_blob);  // before a deletion that follows at once can drop it
+    }
+    record.sequence = transaction.NextSequence();
+    record.number = model::BatchId{model::MakeTaskId(0, record.sequence).value};
+    transaction.Put(record);
+    return {};
+  };
+  if (auto updated = co_await env_.catalog.Update(std::move(put)); !updated) {
+    env_.refs.Drop(record.input_blob);
+    co_return std::unexpected(std::move(updated).error());
+  }
+  env_.observer.BatchMoved(record);
+  if (!stopping_) Spawn(record);
+  co_return ViewOf(record);
+}
+
+Result<BatchView> Batches::Get(const Caller& caller, const std::string& id) const {
+  const BatchRecord* batch = env_.catalog.FindBatch(id);
+  if (batch == nullptr || batch->tenant != caller.tenant) return NoSuchBatch(id);
+  return ViewOf(*batch);
+}
+
+Result<catalog::Page<BatchView>> Batches::List(const Caller& caller, const std::string& after,
+                                               uint32_t limit) const {
+  catalog::ListRequest request{
+      .tenant = caller.tenant, .after = after, .limit = limit, .purpose = {}};
+  INFERQ_ASSIGN(auto page, env_.catalog.ListBatches(request));
+  catalog::Page<BatchView> views{.records = {}, .has_more = page.has_more};
+  for (const BatchRecord& batch : page.records) views.records.push_back(ViewOf(batch));
+  return views;
+}
+
+BatchView Batches::ViewOf(const BatchRecord& batch) const {
+  BatchView view{.record = batch, .total = batch.lines};
+  if (IsTerminal(batch.status)) {
+    view.succeeded = batch.succeeded;
+    view.failed = batch.failed;
+  } else if (batch.status != BatchStatus::kValidating) {
+    queue::QueueStats stats = env_.queue.Stats(TasksOf(batch));
+    view.succeeded = CountOf(stats, model::State::kSucceeded);
+    view.failed = CountOf(stats, model::State::kFailed);
+  }
+  return view;
+}
+
+Awaitable<Result<BatchView>> Batches::Cancel(Caller caller, std::string id) {
+  INFERQ_CO_TRY(Get(caller, id));
+  base::WallTime now = env_.runtime.clock().Wall();
+  auto cancel = [&id, now](catalog::Transaction& transaction) -> Result<> {
+    const BatchRecord* found = transaction.FindBatch(id);
+    if (found == nullptr) return NoSuchBatch(id);
+    if (found->status == BatchStatus::kCancelling || found->status == BatchStatus::kCancelled)
+      return {};
+    if (!CanMove(found->status, BatchStatus::kCancelling)) {
+      return base::Fail(Code::kFailedPrecondition, "Cannot cancel a batch with status '{}'.",
+                        BatchStatusName(found->status));
+    }
+    BatchRecord batch = *found;
+    batch.status = BatchStatus::kCancelling;
+    batch.cancelling = now;
+    transaction.Put(std::move(batch));
+    return {};
+  };
+  INFERQ_CO_TRY(co_await env_.catalog.Update(std::move(cancel)));
+  INFERQ_CO_ASSIGN(BatchView view, Get(caller, id));
+  if (view.record.cancelling == now) env_.observer.BatchMoved(view.record);
+  TaskSettled(view.record.number);
+  co_return view;
+}
+
+// Takes a batch from state to state until it has ended.
+Awaitable<void> Batches::Drive(std::string id) {
+  model::BatchId number;
+  while (!stopping_) {
+    const BatchRecord* batch = env_.catalog.FindBatch(id);
+    if (batch == nullptr || IsTerminal(batch->status)) break;
+    number = batch->number;
+    auto advanced = co_await Advance(*batch);
+    if (!advanced && !stopping_) {
+      env_.store_failed(std::move(advanced).error());
+      co_return;
+    }
+  }
+  if (!stopping_) moved_.erase(number);
+}
+
+Awaitable<Result<>> Batches::Advance(BatchRecord batch) {
+  switch (batch.status) {
+    case BatchStatus::kValidating:
+      return Validate(std::move(batch));
+    case BatchStatus::kInProgress:
+      return RunLines(std::move(batch));
+    case BatchStatus::kCancelling:
+      return CancelLines(std::move(batch));
+    default:
+      return Finalize(std::move(batch));
+  }
+}
+
+bool Batches::StillIn(const std::string& id, BatchStatus status) const {
+  if (stopping_) return false;
+  const BatchRecord* batch = env_.catalog.FindBatch(id);
+  return batch != nullptr && batch->status == status;
+}
+
+Awaitable<Result<bool>> Batches::Update(std::string id, BatchStatus from, Change change) {
+  bool moved = false;
+  auto update = [&id, from, &change, &moved](catalog::Transaction& transaction) -> Result<> {
+    const BatchRecord* found = transaction.FindBatch(id);
+    moved = found != nullptr && found->status == from;
+    if (!moved) return {};
+    BatchRecord batch = *found;
+    INFERQ_TRY(change(transaction, batch));
+    transaction.Put(std::move(batch));
+    return {};
+  };
+  INFERQ_CO_TRY(co_await env_.catalog.Update(std::move(update)));
+  if (moved) env_.observer.BatchMoved(*env_.catalog.FindBatch(id));
+  co_return moved;
+}
+
+Awaitable<Result<>> Batches::Validate(BatchRecord batch) {
+  INFERQ_CO_ASSIGN(BatchSurvey survey, co_await Survey(batch));
+  if (!StillIn(batch.id, BatchStatus::kValidating)) co_return Result<>{};
+  base::WallTime now = env_.runtime.clock().Wall();
+  bool bad = !survey.problems.empty();
+  Change change = [&survey, now, bad](catalog::Transaction&, BatchRecord& record) -> Result<> {
+    record.status = bad ? BatchStatus::kFailed : BatchStatus::kInProgress;
+    (bad ? record.failed_at : record.in_progress) = now;
+    record.errors = std::move(survey.problems);
+    record.model = bad ? "" : survey.model;
+    record.lines = bad ? 0 : survey.lines;
+    return {};
+  };
+  INFERQ_CO_ASSIGN(bool moved,
+                   co_await Update(batch.id, BatchStatus::kValidating, std::move(change)));
+  if (moved && bad) env_.refs.Drop(batch.input_blob);
+  co_return Result<>{};
+}
+
+// Reads the whole file, or as far as it is wanted.
+Awaitable<Result<BatchSurvey>> Batches::Survey(BatchRecord batch) {
+  BatchSurvey unread;
+  if (batch.input_blob == 0) {
+    unread.problems.push_back(
+        {"invalid_request",
+         fmt::format("Cannot find file {}, or organization {} does not have access to it.",
+                     batch.input_file_id, batch.tenant),
+         "file_id",
+         {}});
+    co_return unread;
+  }
+  auto open = [blobs = env_.blobs, blob = batch.input_blob,
+               rules = BatchRules{.endpoint = *wire::ParseEndpoint(batch.endpoint),
+                                  .offers_model = env_.offers_model,
+                                  .max_lines = env_.options.max_lines,
+                                  .max_problems = env_.options.max_problems}] {
+    return BatchValidator::Open(blobs, blob, rules);
+  };
+  auto validator = co_await env_.runtime.RunBlocking(runtime::kAnyLane, std::move(open));
+  Result<bool> more = true;
+  while (validator && more && *more && StillIn(batch.id, BatchStatus::kValidating)) {
+    auto step = [v = validator->get()] { return v->Step(kLookAtOnce); };
+    more = co_await env_.runtime.RunBlocking(runtime::kAnyLane, step);
+  }
+  if (validator && more) co_return (*validator)->survey();
+  base::Error error = validator ? more.error() : validator.error();
+  if (error.code() != Code::kInvalidArgument) co_return std::unexpected(std::move(error));
+  if (validator) unread = (*validator)->survey();
+  unread.problems.push_back({"invalid_request", error.message(), "", {}});
+  co_return unread;
+}
+
+Awaitable<Result<>> Batches::RunLines(BatchRecord batch) {
+  INFERQ_CO_TRY(co_await SubmitLines(batch));
+  INFERQ_CO_TRY(co_await AwaitTasks(batch));
+  if (!StillIn(batch.id, BatchStatus::kInProgress)) co_return Result<>{};
+  base::WallTime now = env_.runtime.clock().Wall();
+  Change change = [now](catalog::Transaction&, BatchRecord& record) -> Result<> {
+    record.status = BatchStatus::kFinalizing;
+    record.finalizing = now;
+    return {};
+  };
+  INFERQ_CO_TRY(co_await Update(batch.id, BatchStatus::kInProgress, std::move(change)));
+  co_return Result<>{};
+}
+
+// Goes on behind the last line that is in the queue: chunks go in whole and in order. Ends early
+// when the batch's time is over: the rest never becomes tasks.
+Awaitable<Result<>> Batches::SubmitLines(BatchRecord batch) {
+  uint64_t line = env_.queue.Stats(TasksOf(batch)).total();
+  if (line == batch.lines) co_return Result<>{};
+  auto cursor = std::make_shared<BatchCursor>(env_.blobs, batch.input_blob);
+  for (uint64_t skipped = 0; skipped < line && StillIn(batch.id, BatchStatus::kInProgress);) {
+    uint64_t some = std::min(line - skipped, kSkipAtOnce);
+    auto skip = [cursor, some] { return cursor->Skip(some); };
+    INFERQ_CO_TRY(co_await env_.runtime.RunBlocking(runtime::kAnyLane, skip));
+    skipped += some;
+  }
+  while (line < batch.lines && StillIn(batch.id, BatchStatus::kInProgress) &&
+         env_.runtime.clock().Wall() < batch.expires) {
+    auto next = [cursor] { return cursor->Next(kSubmitAtOnce); };
+    INFERQ_CO_ASSIGN(auto lines, co_await env_.runtime.RunBlocking(runtime::kAnyLane, next));
+    if (lines.empty())
+      co_return base::Fail(Code::kDataLoss, "the input of {} lacks lines", batch.id);
+    std::vector<model::TaskSpec> specs;
+    for (BatchRequestLine& request : lines) {
+      model::TaskSpec& spec = request.spec;
+      spec.tenant = batch.tenant;
+      spec.batch = batch.number;
+      spec.line = line + specs.size();
+      spec.expires_at = batch.expires;
+      spec.max_attempts = env_.options.max_attempts;
+      spec.traceparent = batch.traceparent;
+      specs.push_back(std::move(spec));
+    }
+    line += specs.size();
+    std::set<std::string> models;
+    for (const model::TaskSpec& spec : specs) models.insert(spec.lane);
+    INFERQ_CO_TRY(co_await SubmitWhenThereIsRoom(batch, std::move(specs)));
+    std::ranges::for_each(models, env_.wake);
+  }
+  co_return Result<>{};
+}
+
+// A full queue is waited for, as long as the batch is wanted.
+Awaitable<Result<>> Batches::SubmitWhenThereIsRoom(BatchRecord batch,
+                                                   std::vector<model::TaskSpec> specs) {
+  // The queue takes no task whose time is over.
+  while (StillIn(batch.id, BatchStatus::kInProgress) &&
+         env_.runtime.clock().Wall() < batch.expires) {
+    auto submitted = co_await env_.queue.Submit(specs);
+    if (submitted) co_return Result<>{};
+    bool full = submitted.error().code() == Code::kResourceExhausted && env_.queue.healthy();
+    if (!full) co_return std::unexpected(std::move(submitted).error());
+    co_await Pause(batch.number);
+  }
+  co_return Result<>{};
+}
+
+Awaitable<Result<>> Batches::AwaitTasks(BatchRecord batch) {
+  while (!stopping_ && !HasEnded(env_.queue.Stats(TasksOf(batch)))) {
+    if (batch.status == BatchStatus::kInProgress && !StillIn(batch.id, batch.status)) break;
+    co_await Pause(batch.number);
+  }
+  co_return Result<>{};
+}
+
+Awaitable<void> Batches::Pause(model::BatchId batch) {
+  co_await moved_[batch]->WaitUntil(env_.runtime.clock().Steady() + kPause);
+}
+
+Awaitable<Result<>> Batches::CancelLines(BatchRecord batch) {
+  INFERQ_CO_TRY(co_await env_.queue.CancelWhere(TasksOf(batch)));
+  INFERQ_CO_TRY(co_await AwaitTasks(batch));
+  if (stopping_) co_return Result<>{};
+  co_return co_await Finalize(std::move(batch));
+}
+
+Awaitable<Result<>> Batches::Finalize(BatchRecord batch) {
+  bool cancelled = batch.status == BatchStatus::kCancelling;
+  BatchFiles files;
+  if (batch.lines > 0) {
+    BatchOutput output(env_.runtime, env_.blobs, env_.queue, batch,
+                       cancelled ? model::State::kCancelled : model::State::kExpired,
+                       [this] { return stopping_; });
+    INFERQ_CO_ASSIGN(files, co_await output.Write());
+  }
+  base::WallTime now = env_.runtime.clock().Wall();
+  auto add = [&](catalog::Transaction& transaction, const BatchFiles::File& file,
+                 std::string_view kind) -> std::string {
+    if (file.blob == 0) return "";
+    FileRecord record{.id = env_.ids.Make("file-"),
+                      .sequence = transaction.NextSequence(),
+                      .tenant = batch.tenant,
+                      .filename = fmt::format("{}_{}.jsonl", batch.id, kind),
+                      .purpose = "batch_output",
+                      .bytes = file.bytes,
+                      .blob = file.blob,
+                      .created = now,
+                      .expires = {}};
+    if (batch.output_expires_after) record.expires = now + *batch.output_expires_after;
+    std::string id = record.id;
+    transaction.Put(std::move(record));
+    return id;
+  };
+  Change change = [&](catalog::Transaction& transaction, BatchRecord& record) -> Result<> {
+    record.output_file_id = add(transaction, files.output, "output");
+    record.error_file_id = add(transaction, files.errors, "error");
+    record.succeeded = files.succeeded;
+    record.failed = files.failed;
+    record.usage = files.usage;
+    record.status = cancelled           ? BatchStatus::kCancelled
+                    : files.expired > 0 ? BatchStatus::kExpired
+                                        : BatchStatus::kCompleted;
+    (cancelled ? record.cancelled : files.expired > 0 ? record.expired : record.completed) = now;
+    return {};
+  };
+  INFERQ_CO_TRY(co_await Update(batch.id, batch.status, std::move(change)));
+  if (files.output.blob != 0) env_.refs.Hold(files.output.blob);
+  if (files.errors.blob != 0) env_.refs.Hold(files.errors.blob);
+  env_.refs.Drop(batch.input_blob);
+  co_return Result<>{};
+}
+
+}  // namespace inferq::service

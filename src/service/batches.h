@@ -1,0 +1,93 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "blob/blob_store.h"
+#include "catalog/catalog.h"
+#include "queue/queue.h"
+#include "runtime/event.h"
+#include "runtime/runtime.h"
+#include "service/batch_lines.h"
+#include "service/batch_output.h"
+#include "service/blob_refs.h"
+#include "service/ids.h"
+#include "service/service.h"
+
+namespace inferq::service {
+
+/// What the batches need of the rest.
+struct BatchEnvironment {
+  runtime::Runtime& runtime;
+  catalog::Catalog& catalog;
+  queue::Queue& queue;
+  std::shared_ptr<blob::BlobStore> blobs;
+  BlobRefs& refs;
+  IdMaker& ids;
+  const ServiceOptions& options;
+  Observer& observer;
+  std::function<bool(const std::string& model)> offers_model;  ///< Any thread.
+  std::function<void(const std::string& model)> wake;          ///< There is work for it.
+  std::function<void(base::Error)> store_failed;               ///< Nothing can go on.
+};
+
+/// The batches of all tenants, each driven through its states by a coroutine of its own. A state is
+/// left only by a durable update of its record, and what is done in a state can be done again: so a
+/// batch goes on after any crash where its record says.
+///
+///   kValidating  reads all lines            -> kInProgress (with their number) or kFailed
+///   kInProgress  submits lines, in order, behind those that are in the queue; waits until all
+///   ended kCancelling  cancels those that live; waits until all ended then         writes the
+///   files, seals them, names them in the record (one update)
+///
+/// On the strand. Order: Resume -> calls -> Stop.
+class Batches {
+ public:
+  explicit Batches(BatchEnvironment environment);
+
+  /// Takes hold of the blobs of live batches.
+  void Adopt();
+  /// Goes on with every batch that has not ended.
+  void Resume();
+  /// Ends the coroutines; batches stay where they are.
+  Awaitable<void> Stop();
+
+  Awaitable<base::Result<BatchView>> Create(Caller caller, NewBatch batch);
+  base::Result<BatchView> Get(const Caller& caller, const std::string& id) const;
+  base::Result<catalog::Page<BatchView>> List(const Caller& caller, const std::string& after,
+                                              uint32_t limit) const;
+  Awaitable<base::Result<BatchView>> Cancel(Caller caller, std::string id);
+
+  /// A task of a batch has ended, or waits again.
+  void TaskSettled(model::BatchId batch);
+
+ private:
+  using Change = std::function<base::Result<>(catalog::Transaction&, model::BatchRecord&)>;
+
+  void Spawn(const model::BatchRecord& batch);
+  Awaitable<void> Drive(std::string id);
+  Awaitable<base::Result<>> Advance(model::BatchRecord batch);
+  Awaitable<base::Result<>> Validate(model::BatchRecord batch);
+  Awaitable<base::Result<BatchSurvey>> Survey(model::BatchRecord batch);
+  Awaitable<base::Result<>> RunLines(model::BatchRecord batch);
+  Awaitable<base::Result<>> SubmitLines(model::BatchRecord batch);
+  Awaitable<base::Result<>> SubmitWhenThereIsRoom(model::BatchRecord batch,
+                                                  std::vector<model::TaskSpec> specs);
+  Awaitable<base::Result<>> AwaitTasks(model::BatchRecord batch);
+  Awaitable<base::Result<>> CancelLines(model::BatchRecord batch);
+  Awaitable<base::Result<>> Finalize(model::BatchRecord batch);
+  /// Moves a batch that still has the status `from`. @return whether it had.
+  Awaitable<base::Result<bool>> Update(std::string id, model::BatchStatus from, Change change);
+  bool StillIn(const std::string& id, model::BatchStatus status) const;
+  BatchView ViewOf(const model::BatchRecord& batch) const;
+  Awaitable<void> Pause(model::BatchId batch);
+
+  BatchEnvironment env_;
+  runtime::Scope drivers_;
+  std::map<model::BatchId, std::unique_ptr<runtime::Event>> moved_;  // of live batches
+  bool stopping_ = false;
+};
+
+}  // namespace inferq::service

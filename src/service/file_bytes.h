@@ -1,0 +1,67 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "blob/blob_store.h"
+#include "service/blob_refs.h"
+#include "service/service.h"
+
+namespace inferq::service {
+
+/// Whether the disk has too little room for anything new. Any thread.
+using LowOnRoom = std::shared_ptr<const std::atomic<bool>>;
+
+/// What a failure of the blob store is to somebody who uploads: a full disk is no fault of theirs,
+/// and passes.
+base::Error ForUploader(const base::Error& error);
+
+/// An upload as a blob under construction, removed unless kept.
+class BlobUpload final : public Upload {
+ public:
+  BlobUpload(runtime::Runtime& home, std::shared_ptr<blob::BlobStore> blobs, blob::BlobId blob,
+             LowOnRoom low_on_room)
+      : home_(home), blobs_(std::move(blobs)), blob_(blob), low_on_room_(std::move(low_on_room)) {}
+  ~BlobUpload() override;
+
+  Awaitable<base::Result<>> Append(runtime::Runtime& here, std::string bytes) override;
+  uint64_t size() const override { return size_; }
+
+  blob::BlobId blob() const { return blob_; }
+  /// Whether its first line begins like a JSON object.
+  bool looks_like_json_lines() const { return first_ == '{'; }
+  /// Makes the bytes durable. On `home`.
+  Awaitable<base::Result<>> Seal();
+  /// A record points to it now.
+  void Keep() { kept_ = true; }
+
+ private:
+  runtime::Runtime& home_;
+  std::shared_ptr<blob::BlobStore> blobs_;
+  const blob::BlobId blob_;
+  LowOnRoom low_on_room_;
+  std::atomic<uint64_t> size_ = 0;
+  char first_ = 0;  // the first byte that is no white space (nor of a byte order mark)
+  bool kept_ = false;
+};
+
+/// Holds a file's blob while somebody reads it.
+class BlobContent final : public Content {
+ public:
+  BlobContent(runtime::Runtime& home, std::shared_ptr<blob::BlobStore> blobs,
+              std::shared_ptr<BlobRefs> refs, model::FileRecord file);
+  ~BlobContent() override;
+
+  const model::FileRecord& file() const override { return file_; }
+  Awaitable<base::Result<std::string>> Read(runtime::Runtime& here, uint64_t offset,
+                                            uint64_t length) override;
+
+ private:
+  runtime::Runtime& home_;
+  std::shared_ptr<blob::BlobStore> blobs_;
+  std::shared_ptr<BlobRefs> refs_;
+  const model::FileRecord file_;
+};
+
+}  // namespace inferq::service

@@ -1,0 +1,120 @@
+#include "service/files.h"
+
+namespace inferq::service {
+
+using base::Code;
+using model::FileRecord;
+
+namespace {
+
+std::unexpected<base::Error> NoSuchFile(const std::string& id) {
+  return std::unexpected(
+      base::Error(Code::kNotFound, fmt::format("No such File object: {}", id)).WithParam("id"));
+}
+
+base::Error BadUpload(std::string message) {
+  return base::Error(Code::kInvalidArgument, std::move(message)).WithParam("file");
+}
+
+}  // namespace
+
+void Files::Adopt() {
+  catalog_.ForEachFile([this](const FileRecord& file) { refs_->Hold(file.blob); });
+}
+
+Awaitable<base::Result<std::shared_ptr<Upload>>> Files::BeginUpload() {
+  auto create = [blobs = blobs_] { return blobs->Create(); };
+  auto blob = co_await runtime_.RunBlocking(runtime::kAnyLane, create);
+  if (!blob) co_return std::unexpected(ForUploader(blob.error()));
+  co_return std::make_shared<BlobUpload>(runtime_, blobs_, *blob, low_on_room_);
+}
+
+Awaitable<base::Result<FileRecord>> Files::FinishUpload(Caller caller, NewFile file,
+                                                        std::shared_ptr<Upload> upload) {
+  auto bytes = std::static_pointer_cast<BlobUpload>(upload);
+  if (bytes->size() == 0) co_return std::unexpected(BadUpload("The file is empty."));
+  if (file.purpose == "batch" && !bytes->looks_like_json_lines()) {
+    co_return std::unexpected(
+        BadUpload("Invalid file format for Batch API. Must be .jsonl: one JSON object a line."));
+  }
+  INFERQ_CO_TRY(co_await bytes->Seal());
+  base::WallTime now = runtime_.clock().Wall();
+  FileRecord record{.id = ids_.Make("file-"),
+                    .sequence = 0,
+                    .tenant = caller.tenant,
+                    .filename = std::move(file.filename),
+                    .purpose = std::move(file.purpose),
+                    .bytes = bytes->size(),
+                    .blob = bytes->blob(),
+                    .created = now,
+                    .expires = {}};
+  if (file.expires_after) record.expires = now + *file.expires_after;
+  refs_->Hold(record.blob);
+  auto put = [&record](catalog::Transaction& transaction) -> base::Result<> {
+    record.sequence = transaction.NextSequence();
+    transaction.Put(record);
+    return {};
+  };
+  bytes->Keep();
+  if (auto updated = co_await catalog_.Update(std::move(put)); !updated) {
+    refs_->Drop(record.blob);
+    co_return std::unexpected(std::move(updated).error());
+  }
+  observer_.FileStored(caller, record);
+  co_return record;
+}
+
+base::Result<FileRecord> Files::Get(const Caller& caller, const std::string& id) const {
+  const FileRecord* file = catalog_.FindFile(id);
+  if (file == nullptr || file->tenant != caller.tenant) return NoSuchFile(id);
+  return *file;
+}
+
+base::Result<catalog::Page<FileRecord>> Files::List(const Caller& caller,
+                                                    const FileList& request) const {
+  return catalog_.ListFiles({.tenant = caller.tenant,
+                             .after = request.after,
+                             .limit = request.limit,
+                             .order = request.order,
+                             .purpose = request.purpose});
+}
+
+Awaitable<base::Result<>> Files::Delete(Caller caller, std::string id) {
+  INFERQ_CO_TRY(Get(caller, id));
+  co_return co_await Remove(std::move(id));
+}
+
+Awaitable<base::Result<>> Files::Remove(std::string id) {
+  FileRecord removed;
+  auto remove = [&id, &removed](catalog::Transaction& transaction) -> base::Result<> {
+    const FileRecord* file = transaction.FindFile(id);
+    if (file == nullptr) return NoSuchFile(id);
+    removed = *file;
+    transaction.RemoveFile(id);
+    return {};
+  };
+  INFERQ_CO_TRY(co_await catalog_.Update(std::move(remove)));
+  refs_->Drop(removed.blob);
+  observer_.FileDeleted(removed);
+  co_return base::Result<>{};
+}
+
+base::Result<std::shared_ptr<Content>> Files::Open(const Caller& caller, const std::string& id) {
+  INFERQ_ASSIGN(FileRecord file, Get(caller, id));
+  return std::make_shared<BlobContent>(runtime_, blobs_, refs_, std::move(file));
+}
+
+Awaitable<base::Result<>> Files::DeleteExpired() {
+  base::WallTime now = runtime_.clock().Wall();
+  std::vector<std::string> expired;
+  catalog_.ForEachFile([&](const FileRecord& file) {
+    if (file.expires && *file.expires <= now) expired.push_back(file.id);
+  });
+  for (std::string& id : expired) {
+    auto removed = co_await Remove(std::move(id));
+    if (!removed && removed.error().code() != Code::kNotFound) co_return removed;
+  }
+  co_return base::Result<>{};
+}
+
+}  // namespace inferq::service

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "blob/blob_store.h"
+#include "catalog/catalog.h"
+#include "runtime/event.h"
+#include "runtime/runtime.h"
+#include "service/blob_refs.h"
+#include "service/file_bytes.h"
+#include "service/ids.h"
+#include "service/service.h"
+
+namespace inferq::service {
+
+/// The files of all tenants: names in the catalog, bytes in the blob store.
+///
+/// Bytes are sealed before the record is written, and the record is removed before the bytes: a
+/// crash between the two leaves a blob without a record, which the next start removes. On the
+/// strand.
+class Files {
+ public:
+  Files(runtime::Runtime& runtime, catalog::Catalog& catalog,
+        std::shared_ptr<blob::BlobStore> blobs, std::shared_ptr<BlobRefs> refs, IdMaker& ids,
+        LowOnRoom low_on_room, Observer& observer)
+      : runtime_(runtime),
+        catalog_(catalog),
+        blobs_(std::move(blobs)),
+        refs_(std::move(refs)),
+        ids_(ids),
+        low_on_room_(std::move(low_on_room)),
+        observer_(observer) {}
+
+  /// Takes hold of the blobs of stored files.
+  void Adopt();
+
+  Awaitable<base::Result<std::shared_ptr<Upload>>> BeginUpload();
+  Awaitable<base::Result<model::FileRecord>> FinishUpload(Caller caller, NewFile file,
+                                                          std::shared_ptr<Upload> upload);
+  base::Result<model::FileRecord> Get(const Caller& caller, const std::string& id) const;
+  base::Result<catalog::Page<model::FileRecord>> List(const Caller& caller,
+                                                      const FileList& request) const;
+  Awaitable<base::Result<>> Delete(Caller caller, std::string id);
+  base::Result<std::shared_ptr<Content>> Open(const Caller& caller, const std::string& id);
+
+  /// Deletes files whose time has come.
+  Awaitable<base::Result<>> DeleteExpired();
+
+ private:
+  Awaitable<base::Result<>> Remove(std::string id);
+
+  runtime::Runtime& runtime_;
+  catalog::Catalog& catalog_;
+  std::shared_ptr<blob::BlobStore> blobs_;
+  std::shared_ptr<BlobRefs> refs_;
+  IdMaker& ids_;
+  LowOnRoom low_on_room_;
+  Observer& observer_;
+};
+
+}  // namespace inferq::service

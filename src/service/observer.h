@@ -1,0 +1,38 @@
+#pragma once
+
+#include <string>
+
+#include "base/error.h"
+#include "model/batch.h"
+#include "model/file.h"
+#include "queue/queue.h"
+#include "service/caller.h"
+#include "service/dispatcher.h"
+
+namespace inferq::service {
+
+/// Hears of every change of state, for logs and metrics. Called on the strand; must not block or
+/// call back.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  virtual void StoreOpened() {}
+  /// @param reason  "" when it was asked for.
+  virtual void StoreClosed(const std::string& /*reason*/) {}
+  virtual void FileStored(const Caller&, const model::FileRecord&) {}
+  virtual void FileDeleted(const model::FileRecord&) {}
+  /// Made, or in another state.
+  virtual void BatchMoved(const model::BatchRecord&) {}
+  virtual void AttemptEnded(const queue::ClaimedTask&, const Attempt&) {}
+  virtual void ModelLoaded(const std::string& /*model*/) {}
+  virtual void ModelUnloaded(const std::string& /*model*/) {}
+  virtual void ModelFailed(const std::string& /*model*/, const base::Error&) {}
+};
+
+/// Hears and forgets.
+inline Observer& IgnoreEvents() {
+  static Observer ignore;
+  return ignore;
+}
+
+}  // namespace inferq::service

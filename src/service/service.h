@@ -1,0 +1,219 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/file_system.h"
+#include "blob/blob_store.h"
+#include "catalog/catalog.h"
+#include "engine/engine.h"
+#include "model/batch.h"
+#include "model/file.h"
+#include "queue/queue.h"
+#include "runtime/runtime.h"
+#include "service/caller.h"
+#include "service/observer.h"
+
+namespace inferq::service {
+
+using runtime::Awaitable;
+
+/// A model that the server offers: a lane of the queue and the engine that serves it.
+struct ModelSpec {
+  std::string name;       ///< As clients name it.
+  std::string owner;      ///< For the list of models: "inferq" for local ones, a backend's address.
+  std::string engine;     ///< For people: "llama models/a.gguf", "remote http://…", "fake".
+  base::WallTime since;   ///< For the list of models.
+  bool local = false;     ///< Request fields are checked by us; unknown ones are refused.
+  uint32_t slots = 16;    ///< Tasks under way at once.
+  uint32_t reserved = 1;  ///< Of these, kept for interactive ones; < slots, or 0.
+  /// Makes the engine, on the strand; it is started when the first task asks for it.
+  std::function<base::Result<std::unique_ptr<engine::Engine>>()> make_engine;
+};
+
+struct ServiceOptions {
+  std::string directory;  ///< Of the store; made with mode 0700.
+  std::vector<ModelSpec> models;
+  std::map<std::string, sched::TenantPolicy> tenants;
+  uint64_t max_lines = 10'000'000;          ///< Of one batch.
+  std::vector<std::string> windows{"24h"};  ///< Completion windows that are taken.
+  uint32_t max_attempts = 3;                ///< Of one line.
+  uint32_t max_problems = 1000;             ///< Bad lines that are listed for one batch.
+  base::Micros idle_unload{600'000'000};    ///< A local model without work is unloaded after this.
+  uint64_t min_free_bytes = 64u << 20;      ///< Less room on the disk: nothing new is taken.
+  base::Micros room_check{2'000'000};       ///< How often the room is looked at.
+};
+
+/// Makes the parts that differ between the real world and simulation.
+struct ServiceEnvironment {
+  runtime::Runtime& runtime;  ///< Its strand owns the service's state.
+  base::FileSystem& files;
+  std::function<std::unique_ptr<queue::Queue>(const std::string& journal_path)> make_queue;
+  std::function<std::unique_ptr<catalog::Catalog>(const std::string& path)> make_catalog;
+  /// Bytes left on the disk of the store; any thread. Null: not looked at.
+  std::function<base::Result<uint64_t>()> free_bytes;
+  uint64_t seed = 1;  ///< Of ids.
+  Observer* observer = &IgnoreEvents();
+};
+
+/// What a client says of a file it uploads.
+struct NewFile {
+  std::string filename;
+  std::string purpose;
+  std::optional<base::Micros> expires_after;
+};
+
+/// Bytes of a new file on their way to the disk. Not finished, it leaves nothing.
+class Upload {
+ public:
+  virtual ~Upload() = default;
+  /// Adds bytes. On any runtime; one call at a time. kResourceExhausted: the disk is full.
+  virtual Awaitable<base::Result<>> Append(runtime::Runtime& here, std::string bytes) = 0;
+  virtual uint64_t size() const = 0;
+};
+
+/// The bytes of a file; they stay readable while this exists, also when the file is deleted.
+class Content {
+ public:
+  virtual ~Content() = default;
+  virtual const model::FileRecord& file() const = 0;
+  /// Exactly these bytes; offset + length <= file().bytes. On any runtime.
+  virtual Awaitable<base::Result<std::string>> Read(runtime::Runtime& here, uint64_t offset,
+                                                    uint64_t length) = 0;
+};
+
+struct FileList {
+  std::string purpose;  ///< "": all.
+  std::string after;
+  uint32_t limit = 10'000;
+  catalog::ListOrder order = catalog::ListOrder::kNewestFirst;
+};
+
+struct NewBatch {
+  std::string input_file_id;
+  std::string endpoint;           ///< One that is supported (the gateway checks).
+  std::string completion_window;  ///< kInvalidArgument, param completion_window, when not taken.
+  std::vector<std::pair<std::string, std::string>> metadata;
+  std::optional<base::Micros> output_expires_after;
+};
+
+/// A batch as clients see it now: the record, with the counts of lines that have ended so far.
+struct BatchView {
+  model::BatchRecord record;
+  uint64_t total = 0;
+  uint64_t succeeded = 0;
+  uint64_t failed = 0;
+};
+
+/// A request that somebody waits for.
+struct OnlineRequest {
+  engine::Endpoint endpoint = engine::Endpoint::kChatCompletions;
+  std::string body;   ///< JSON object.
+  std::string model;  ///< kNotFound when it is not offered.
+  bool stream = false;
+  std::optional<base::SteadyTime> expires_at;  ///< Then it ends with kDeadlineExceeded.
+};
+
+/// A running online request. Calls on the service's strand. When the last pointer to it is gone
+/// (on any thread), or after Cancel, the work is dropped.
+class Answer {
+ public:
+  virtual ~Answer() = default;
+  /// As Generation::Next. Until the first text an attempt may fail and be repeated unseen.
+  virtual Awaitable<base::Result<engine::Delta>> Next() = 0;
+  virtual void Cancel() = 0;
+};
+
+/// How the server is, for /readyz and people.
+struct Health {
+  bool ready = false;
+  /// Why not, or what is degraded, a sentence each: "the disk is full: …", "draining".
+  std::vector<std::string> reasons;
+};
+
+struct ModelView {
+  std::string name;
+  std::string owner;
+  base::WallTime since;
+  bool local = false;
+};
+
+/// What goes on, for metrics.
+struct StationStats {
+  struct Model {
+    std::string name;
+    bool loaded = false;
+    uint32_t running = 0;
+    uint64_t waiting = 0;
+    uint32_t slots = 0;
+  };
+  queue::QueueStats queue;
+  uint64_t online = 0;  ///< Online requests, waiting or running.
+  std::vector<Model> models;
+};
+
+/// The use cases behind the gateway, over one store: files, batches, online requests. Everything
+/// that runs a model goes through the queue.
+///
+/// Order: construct -> Run() -> Drain() -> Run returns -> destroy. Run opens the store, recovers,
+/// and serves until drained; when the disk is full it closes the store, waits for room and opens it
+/// again, and all calls fail with kUnavailable meanwhile. Calls on the strand of the environment's
+/// runtime unless they say otherwise; every error is for the client.
+class Service {
+ public:
+  Service(ServiceEnvironment environment, ServiceOptions options);
+  ~Service();
+  Service(const Service&) = delete;
+  Service& operator=(const Service&) = delete;
+
+  /// @return OK after Drain; else what made it impossible to go on (kFailedPrecondition: the store
+  /// is in use or of a newer inferq; kDataLoss: damaged; kUnavailable: the disk fails).
+  Awaitable<base::Result<>> Run();
+  /// No new work from now on; what runs may finish until `deadline`, then it is handed back.
+  void Drain(base::SteadyTime deadline);
+  /// nullopt while the store is not open.
+  std::optional<StationStats> stats() const;
+  /// Any thread.
+  Health health() const;
+  runtime::Runtime& runtime();
+
+  // Files. A tenant's own only: others' are kNotFound.
+
+  Awaitable<base::Result<std::shared_ptr<Upload>>> BeginUpload(Caller caller);
+  /// kInvalidArgument: an empty file, or one for batches that is no JSON lines (param "file").
+  Awaitable<base::Result<model::FileRecord>> FinishUpload(Caller caller, NewFile file,
+                                                          std::shared_ptr<Upload> upload);
+  Awaitable<base::Result<model::FileRecord>> GetFile(Caller caller, std::string id);
+  Awaitable<base::Result<catalog::Page<model::FileRecord>>> ListFiles(Caller caller,
+                                                                      FileList request);
+  Awaitable<base::Result<>> DeleteFile(Caller caller, std::string id);
+  Awaitable<base::Result<std::shared_ptr<Content>>> OpenContent(Caller caller, std::string id);
+
+  // Batches. A tenant's own only.
+
+  Awaitable<base::Result<BatchView>> CreateBatch(Caller caller, NewBatch batch);
+  Awaitable<base::Result<BatchView>> GetBatch(Caller caller, std::string id);
+  Awaitable<base::Result<catalog::Page<BatchView>>> ListBatches(Caller caller, std::string after,
+                                                                uint32_t limit);
+  /// OK when it is being cancelled or is cancelled. kFailedPrecondition: ended otherwise.
+  Awaitable<base::Result<BatchView>> CancelBatch(Caller caller, std::string id);
+
+  // Online requests.
+
+  /// Any thread; never changes.
+  const std::vector<ModelView>& models() const;
+  /// kResourceExhausted: too many wait already. kNotFound: no such model, param "model".
+  Awaitable<base::Result<std::shared_ptr<Answer>>> Generate(Caller caller, OnlineRequest request);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace inferq::service
