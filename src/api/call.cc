@@ -1,0 +1,27 @@
+#include "api/call.h"
+
+namespace inferq::api {
+
+wire::ApiError BodyError(const base::Error& error, uint64_t limit) {
+  wire::ApiError told(error);
+  switch (error.code()) {
+    case base::Code::kOutOfRange:
+      told = wire::BadRequest(
+          fmt::format("The request body is larger than the {} bytes that are taken here.", limit),
+          "", "request_too_large");
+      told.status = 413;
+      break;
+    case base::Code::kResourceExhausted:  // of the server, not of this client
+      told = wire::ApiError(base::Error(base::Code::kUnavailable, error.message()));
+      break;
+    case base::Code::kDeadlineExceeded:
+      told.status = 408;
+      told.type = "invalid_request_error";
+      break;
+    default:
+      break;
+  }
+  return told;
+}
+
+}  // namespace inferq::api

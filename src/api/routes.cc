@@ -1,0 +1,61 @@
+#include "api/routes.h"
+
+#include <array>
+#include <optional>
+
+namespace inferq::api {
+
+namespace {
+
+constexpr std::array kRoutes = {
+    Route{"POST", "/files", &BodyLimits::upload, CreateFile},
+    Route{"GET", "/files", nullptr, ListFiles},
+    Route{"GET", "/files/{id}", nullptr, GetFile},
+    Route{"DELETE", "/files/{id}", nullptr, DeleteFile},
+    Route{"GET", "/files/{id}/content", nullptr, GetFileContent},
+    Route{"POST", "/batches", &BodyLimits::batch, CreateBatch},
+    Route{"GET", "/batches", nullptr, ListBatches},
+    Route{"GET", "/batches/{id}", nullptr, GetBatch},
+    Route{"POST", "/batches/{id}/cancel", nullptr, CancelBatch},
+    Route{"POST", "/chat/completions", &BodyLimits::online, CreateChatCompletion},
+    Route{"POST", "/completions", &BodyLimits::online, CreateCompletion},
+    Route{"GET", "/models", nullptr, ListModels},
+    Route{"GET", "/models/{id...}", nullptr, GetModel},
+};
+
+/// What stands for the placeholder ("" when the pattern has none); nullopt: no match.
+std::optional<std::string_view> Match(std::string_view pattern, std::string_view path) {
+  size_t open = pattern.find('{');
+  if (open == std::string_view::npos) {
+    return path == pattern ? std::optional<std::string_view>("") : std::nullopt;
+  }
+  size_t close = pattern.find('}');
+  std::string_view prefix = pattern.substr(0, open);
+  std::string_view suffix = pattern.substr(close + 1);
+  bool many = pattern.substr(0, close).ends_with("...");
+  if (path.size() <= prefix.size() + suffix.size()) return std::nullopt;
+  if (!path.starts_with(prefix) || !path.ends_with(suffix)) return std::nullopt;
+  std::string_view id = path.substr(prefix.size(), path.size() - prefix.size() - suffix.size());
+  if (!many && id.find('/') != std::string_view::npos) return std::nullopt;
+  return id;
+}
+
+}  // namespace
+
+std::span<const Route> Routes() { return kRoutes; }
+
+RouteMatch FindRoute(std::span<const Route> routes, std::string_view method,
+                     std::string_view path) {
+  std::string_view served = method == "HEAD" ? "GET" : method;
+  RouteMatch found;
+  for (const Route& route : routes) {
+    auto id = Match(route.pattern, path);
+    if (!id) continue;
+    if (route.method == served) return {.route = &route, .id = std::string(*id), .allow = {}};
+    if (!found.allow.empty()) found.allow += ", ";
+    found.allow += route.method == "GET" ? "GET, HEAD" : route.method;
+  }
+  return found;
+}
+
+}  // namespace inferq::api

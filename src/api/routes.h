@@ -1,0 +1,46 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "api/call.h"
+
+namespace inferq::api {
+
+// files_routes.cc
+Awaitable<wire::ApiResult<>> CreateFile(Call& call);
+Awaitable<wire::ApiResult<>> ListFiles(Call& call);
+Awaitable<wire::ApiResult<>> GetFile(Call& call);
+Awaitable<wire::ApiResult<>> DeleteFile(Call& call);
+Awaitable<wire::ApiResult<>> GetFileContent(Call& call);
+// batch_routes.cc
+Awaitable<wire::ApiResult<>> CreateBatch(Call& call);
+Awaitable<wire::ApiResult<>> ListBatches(Call& call);
+Awaitable<wire::ApiResult<>> GetBatch(Call& call);
+Awaitable<wire::ApiResult<>> CancelBatch(Call& call);
+// online_routes.cc
+Awaitable<wire::ApiResult<>> CreateChatCompletion(Call& call);
+Awaitable<wire::ApiResult<>> CreateCompletion(Call& call);
+// model_routes.cc
+Awaitable<wire::ApiResult<>> ListModels(Call& call);
+Awaitable<wire::ApiResult<>> GetModel(Call& call);
+
+struct Route {
+  std::string_view method;  ///< GET stands for HEAD, too.
+  /// "{id}" stands for one segment, "{id...}" for one or more.
+  std::string_view pattern;
+  uint64_t BodyLimits::* body_limit;  ///< nullptr: bodies are not read.
+  RouteHandler handle;
+};
+/// All of the API.
+std::span<const Route> Routes();
+
+struct RouteMatch {
+  const Route* route = nullptr;  ///< nullptr: none.
+  std::string id;
+  std::string allow;  ///< Without a route: the methods that the path has, "GET, HEAD"; "" is none.
+};
+RouteMatch FindRoute(std::span<const Route> routes, std::string_view method, std::string_view path);
+
+}  // namespace inferq::api

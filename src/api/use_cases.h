@@ -1,0 +1,60 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "service/service.h"
+
+namespace inferq::api {
+
+using runtime::Awaitable;
+
+/// The service as the routes see it: the same calls, from any loop. `here` is the caller's, where
+/// they resume.
+class UseCases {
+ public:
+  virtual ~UseCases() = default;
+
+  /// Whose strand an Answer's calls belong on.
+  virtual runtime::Runtime& runtime() = 0;
+  /// Any thread.
+  virtual service::Health health() const = 0;
+  /// Any thread; never changes.
+  virtual const std::vector<service::ModelView>& models() const = 0;
+
+  virtual Awaitable<base::Result<std::shared_ptr<service::Upload>>> BeginUpload(
+      runtime::Runtime& here, service::Caller caller) = 0;
+  virtual Awaitable<base::Result<model::FileRecord>> FinishUpload(
+      runtime::Runtime& here, service::Caller caller, service::NewFile file,
+      std::shared_ptr<service::Upload> upload) = 0;
+  virtual Awaitable<base::Result<model::FileRecord>> GetFile(runtime::Runtime& here,
+                                                             service::Caller caller,
+                                                             std::string id) = 0;
+  virtual Awaitable<base::Result<catalog::Page<model::FileRecord>>> ListFiles(
+      runtime::Runtime& here, service::Caller caller, service::FileList request) = 0;
+  virtual Awaitable<base::Result<>> DeleteFile(runtime::Runtime& here, service::Caller caller,
+                                               std::string id) = 0;
+  virtual Awaitable<base::Result<std::shared_ptr<service::Content>>> OpenContent(
+      runtime::Runtime& here, service::Caller caller, std::string id) = 0;
+
+  virtual Awaitable<base::Result<service::BatchView>> CreateBatch(runtime::Runtime& here,
+                                                                  service::Caller caller,
+                                                                  service::NewBatch batch) = 0;
+  virtual Awaitable<base::Result<service::BatchView>> GetBatch(runtime::Runtime& here,
+                                                               service::Caller caller,
+                                                               std::string id) = 0;
+  virtual Awaitable<base::Result<catalog::Page<service::BatchView>>> ListBatches(
+      runtime::Runtime& here, service::Caller caller, std::string after, uint32_t limit) = 0;
+  virtual Awaitable<base::Result<service::BatchView>> CancelBatch(runtime::Runtime& here,
+                                                                  service::Caller caller,
+                                                                  std::string id) = 0;
+
+  virtual Awaitable<base::Result<std::shared_ptr<service::Answer>>> Generate(
+      runtime::Runtime& here, service::Caller caller, service::OnlineRequest request) = 0;
+};
+
+/// Those of a service, which outlives it.
+std::unique_ptr<UseCases> MakeUseCases(service::Service& service);
+
+}  // namespace inferq::api
