@@ -2,9 +2,14 @@
 
 #include <CLI/CLI.hpp>
 
+#include "app/batch_command.h"
+#include "app/config_command.h"
 #include "app/engine_command.h"
 #include "app/exit_code.h"
+#include "app/file_command.h"
+#include "app/key_command.h"
 #include "app/run_command.h"
+#include "app/serve_command.h"
 #include "app/version.h"
 
 namespace {
@@ -12,6 +17,7 @@ namespace {
 constexpr const char* kFooter = R"(
 Start here:
   inferq run prompts.jsonl -o results.jsonl --model model.gguf
+  inferq batch submit prompts.jsonl --server http://127.0.0.1:8080/v1 --wait -o results.jsonl
   inferq run --help
 Every command explains itself with --help.)";
 
@@ -29,6 +35,11 @@ int main(int argc, char** argv) {
   root.require_subcommand(1);
   root.footer(kFooter);
   app::RunCommand run(root);
+  app::ServeCommand serve(root);
+  app::BatchCommand batch(root);
+  app::FileCommand file(root);
+  app::KeyCommand key(root);
+  app::ConfigCommand config(root);
   app::DescribeEngineCommand(root);
   try {
     root.parse(argc, argv);
@@ -37,5 +48,10 @@ int main(int argc, char** argv) {
     root.exit(error);
     return asked ? app::kOk : app::kUsage;
   }
+  if (serve.chosen()) return serve.Execute();
+  if (batch.chosen()) return batch.Execute();
+  if (file.chosen()) return file.Execute();
+  if (key.chosen()) return key.Execute();
+  if (config.chosen()) return config.Execute();
   return run.Execute();
 }

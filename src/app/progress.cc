@@ -66,19 +66,32 @@ std::string Duration(double seconds) {
   return fmt::format("{}d {:02}:{:02}", s / 86400, s / 3600 % 24, s / 60 % 60);
 }
 
+std::string Bytes(uint64_t n) {
+  constexpr const char* kUnits[] = {"B", "kB", "MB", "GB", "TB"};
+  if (n < 1000) return fmt::format("{} B", n);
+  size_t unit = 0;
+  double value = static_cast<double>(n);
+  for (; value >= 999.95 && unit + 1 < std::size(kUnits); ++unit) value /= 1000;
+  return fmt::format("{:.1f} {}", value, kUnits[unit]);
+}
+
+std::string BarWithTail(uint64_t done, uint64_t total, const std::string& tail, int width) {
+  int room = width - static_cast<int>(tail.size()) - 5;
+  if (room < 8) return tail.substr(0, static_cast<size_t>(std::max(width - 1, 0)));
+  auto cells = static_cast<uint64_t>(std::min(room, 40));
+  uint64_t full = total == 0 ? cells : cells * std::min(done, total) / total;
+  return "[" + std::string(full, '#') + std::string(cells - full, '-') + "]  " + tail;
+}
+
 std::string ProgressBar(const RunProgress& progress, int width) {
   if (progress.phase == RunProgress::Phase::kPreparing) return "preparing";
   if (progress.phase == RunProgress::Phase::kReading) {
     return fmt::format("reading {} lines", WithCommas(progress.read));
   }
-  std::string tail = "  " + Counts(progress) + Failures(progress, "  {} failed");
+  std::string tail = Counts(progress) + Failures(progress, "  {} failed");
   tail += fmt::format("  {:.0f} tok/s", TokensPerSecond(progress));
   if (auto left = SecondsLeft(progress)) tail += fmt::format("  {} left", Duration(*left));
-  int room = width - static_cast<int>(tail.size()) - 3;
-  if (room < 8) return tail.substr(2, static_cast<size_t>(std::max(width - 1, 0)));
-  auto cells = static_cast<uint64_t>(std::min(room, 40));
-  uint64_t full = progress.total == 0 ? cells : cells * progress.done() / progress.total;
-  return "[" + std::string(full, '#') + std::string(cells - full, '-') + "]" + tail;
+  return BarWithTail(progress.done(), progress.total, tail, width);
 }
 
 std::string ProgressLine(const RunProgress& progress) {

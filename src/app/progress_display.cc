@@ -3,8 +3,6 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "app/progress.h"
-
 namespace inferq::app {
 namespace {
 
@@ -26,7 +24,7 @@ ProgressDisplay::ProgressDisplay(ProgressStyle style) {
   }
 }
 
-void ProgressDisplay::Update(const service::RunProgress& progress, base::SteadyTime now) {
+void ProgressDisplay::Update(const ProgressView& progress, base::SteadyTime now) {
   if (mode_ == Mode::kQuiet || now < next_) return;
   bool first = next_ == base::SteadyTime{};
   next_ = now + (mode_ == Mode::kBar    ? kBarInterval
@@ -34,7 +32,7 @@ void ProgressDisplay::Update(const service::RunProgress& progress, base::SteadyT
                                         : kLineInterval);
   if (mode_ == Mode::kBar) return DrawBar(progress);
   if (mode_ == Mode::kLines && first) return;  // nothing to tell yet
-  std::string line = mode_ == Mode::kJson ? ProgressJson(progress) : ProgressLine(progress);
+  std::string line = mode_ == Mode::kJson ? progress.Json() : progress.Line();
   std::fprintf(stderr, "%s\n", line.c_str());
 }
 
@@ -43,18 +41,14 @@ void ProgressDisplay::Say(const std::string& message) {
   std::fprintf(stderr, "%s\n", message.c_str());
 }
 
-void ProgressDisplay::Finish(const service::RunSummary& summary, const std::string& output,
-                             const std::string& errors) {
+void ProgressDisplay::Finish(const std::string& text, const std::string& json, bool all_well) {
   ClearBar();
-  bool all_well = summary.totals.failed == 0 && !summary.interrupted;
   if (mode_ == Mode::kQuiet && all_well) return;
-  std::string text = mode_ == Mode::kJson ? SummaryJson(summary, output, errors)
-                                          : SummaryText(summary, output, errors);
-  std::fprintf(stderr, "%s\n", text.c_str());
+  std::fprintf(stderr, "%s\n", mode_ == Mode::kJson ? json.c_str() : text.c_str());
 }
 
-void ProgressDisplay::DrawBar(const service::RunProgress& progress) {
-  std::string bar = ProgressBar(progress, TerminalWidth());
+void ProgressDisplay::DrawBar(const ProgressView& progress) {
+  std::string bar = progress.Bar(TerminalWidth());
   std::fprintf(stderr, "\r\x1b[K%s", bar.c_str());
   std::fflush(stderr);
   bar_drawn_ = true;

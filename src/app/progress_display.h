@@ -3,31 +3,30 @@
 #include <cstdio>
 #include <string>
 
+#include "app/progress.h"
 #include "base/clock.h"
-#include "service/run_job.h"
 
 namespace inferq::app {
 
 enum class ProgressStyle : uint8_t { kAuto, kQuiet, kJson };
 
-/// Shows how far a run is on standard error: a bar that redraws itself on a terminal, a plain line
-/// every few seconds elsewhere, JSON lines or nothing on request.
+/// Shows how far some work is on standard error: a bar that redraws itself on a terminal, a plain
+/// line every few seconds elsewhere, JSON lines or nothing on request.
 class ProgressDisplay {
  public:
   explicit ProgressDisplay(ProgressStyle style);
 
   /// Call often (ten times a second is fine); decides itself when to print.
-  void Update(const service::RunProgress& progress, base::SteadyTime now);
+  void Update(const ProgressView& progress, base::SteadyTime now);
   /// Prints a message for a person without tearing the bar.
   void Say(const std::string& message);
-  /// The summary; in quiet mode only when lines failed or are left.
-  void Finish(const service::RunSummary& summary, const std::string& output,
-              const std::string& errors);
+  /// The summary, as text or JSON; in quiet mode only when not all is well.
+  void Finish(const std::string& text, const std::string& json, bool all_well);
 
  private:
   enum class Mode : uint8_t { kBar, kLines, kJson, kQuiet };
   void ClearBar();
-  void DrawBar(const service::RunProgress& progress);
+  void DrawBar(const ProgressView& progress);
   static int TerminalWidth();
 
   Mode mode_;

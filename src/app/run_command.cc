@@ -12,6 +12,8 @@
 
 #include "app/engines.h"
 #include "app/exit_code.h"
+#include "app/input_options.h"
+#include "app/progress.h"
 #include "app/progress_display.h"
 #include "base/file_lock.h"
 #include "base/file_system.h"
@@ -32,18 +34,9 @@ using runtime::Awaitable;
 struct RunCommand::Options {
   std::string input;
   std::string output;
-  std::string input_format = "auto";
-  std::string separator;
   std::string output_format = "jsonl";
   std::string on_error = "stop";
-  std::string endpoint = "chat";
-  std::string prompt_template;
-  std::string system;
-  std::string extra_body;
-  std::optional<uint64_t> max_tokens;
-  std::optional<double> temperature;
-  std::optional<double> top_p;
-  std::optional<uint64_t> seed;
+  InputOptions rows;
   EngineOptions engine;
   uint32_t max_attempts = 3;
   double grace_seconds = 10;
@@ -68,8 +61,6 @@ Interrupted or killed, the same command goes on where it stopped; its store is O
 Exit codes: 0 all lines succeeded; 1 some failed (see OUTPUT's .errors.jsonl); 2 wrong usage or
 input; 3 the model or backend cannot be used; 4 the disk is full or unreadable; 130 interrupted.)";
 
-constexpr uint64_t kMaxTokensLimit = 1'000'000;
-
 void AddInputOptions(CLI::App& app, auto& o) {
   app.add_option("INPUT", o.input,
                  "File of prompts: OpenAI batch lines, CSV with a header, a JSON array, JSONL of "
@@ -79,43 +70,13 @@ void AddInputOptions(CLI::App& app, auto& o) {
   app.add_option("-o,--output", o.output,
                  "Where the results go; failed lines go beside it, to *.errors.jsonl")
       ->required();
-  app.add_option("--input-format", o.input_format, "What INPUT holds, when it is not recognised")
-      ->check(CLI::IsMember({"auto", "batch", "csv", "json", "jsonl"}))
-      ->capture_default_str();
-  app.add_option("--separator", o.separator,
-                 "Column separator of a CSV: ',' ';' or 'tab' (default: recognised)")
-      ->check(CLI::IsMember({",", ";", "tab"}));
+  AddFormatOptions(app, o.rows);
   app.add_option("--on-error", o.on_error,
                  "Lines that are not valid requests: 'stop' lists them all and runs nothing, "
                  "'continue' puts them "
                  "into the errors file and runs the others")
       ->check(CLI::IsMember({"stop", "continue"}))
       ->capture_default_str();
-}
-
-void AddRequestOptions(CLI::App& app, auto& o) {
-  auto* group = app.add_option_group("Requests",
-                                     "How rows become requests; batch lines keep their own values");
-  group->add_option("--template", o.prompt_template,
-                    "The prompt, with {{column}} for a row's values");
-  group->add_option("--system", o.system, "System message of every request");
-  group->add_option("--endpoint", o.endpoint, "Kind of request made of rows")
-      ->check(CLI::IsMember({"chat", "completions"}))
-      ->capture_default_str();
-  group->add_option("--max-tokens", o.max_tokens, "Longest answer, in tokens")
-      ->check(CLI::Range(uint64_t{1}, kMaxTokensLimit));
-  group
-      ->add_option("--temperature", o.temperature,
-                   "0 picks the most probable token, higher varies more")
-      ->check(CLI::Range(0.0, 2.0));
-  group
-      ->add_option("--top-p", o.top_p,
-                   "Sample from the most probable tokens of this total probability")
-      ->check(CLI::Range(0.0, 1.0));
-  group->add_option("--seed", o.seed, "Makes sampling repeatable; also the seed of --engine fake");
-  group->add_option("--body", o.extra_body,
-                    "JSON object whose fields are added to every request, for example "
-                    "'{\"stop\":[\"\\n\"],\"min_p\":0.05}'");
 }
 
 void AddEngineOptions(CLI::App& app, auto& o) {
@@ -246,25 +207,21 @@ std::string Text(const auto& optional_number) {
 // What a resumed run must agree on: everything that decides the answers, nothing that decides their
 // pace.
 std::vector<std::pair<std::string, std::string>> IdentityOf(const auto& o) {
-  return {{"--input-format", o.input_format},
-          {"--separator", o.separator},
+  return {{"--input-format", o.rows.format},
+          {"--separator", o.rows.separator},
           {"--format", o.output_format},
           {"--on-error", o.on_error},
-          {"--endpoint", o.endpoint},
-          {"--template", o.prompt_template},
-          {"--system", o.system},
-          {"--max-tokens", Text(o.max_tokens)},
-          {"--temperature", Text(o.temperature)},
-          {"--top-p", Text(o.top_p)},
-          {"--seed", Text(o.seed)},
-          {"--body", o.extra_body},
+          {"--endpoint", o.rows.endpoint},
+          {"--template", o.rows.prompt_template},
+          {"--system", o.rows.system},
+          {"--max-tokens", Text(o.rows.max_tokens)},
+          {"--temperature", Text(o.rows.temperature)},
+          {"--top-p", Text(o.rows.top_p)},
+          {"--seed", Text(o.rows.seed)},
+          {"--body", o.rows.extra_body},
           {"--model", o.engine.model},
           {"--backend", o.engine.backend},
           {"--engine", o.engine.engine}};
-}
-
-char SeparatorOf(const std::string& name) {
-  return name.empty() ? '\0' : name == "tab" ? '\t' : name[0];
 }
 
 service::RunOptions JobOptions(const auto& o, std::string input) {
@@ -273,21 +230,8 @@ service::RunOptions JobOptions(const auto& o, std::string input) {
   job.output = o.output;
   job.format =
       o.output_format == "csv" ? service::OutputFormat::kCsv : service::OutputFormat::kJsonl;
-  job.source = {.format = *ingest::ParseFormat(o.input_format),
-                .file_name = o.input,
-                .separator = SeparatorOf(o.separator),
-                .model = ModelName(o.engine),
-                .batch_endpoint = {},
-                .row = {.prompt_template = o.prompt_template,
-                        .system = o.system,
-                        .max_tokens = o.max_tokens,
-                        .temperature = o.temperature,
-                        .top_p = o.top_p,
-                        .seed = o.seed,
-                        .extra_body = o.extra_body,
-                        .endpoint = o.endpoint == "chat" ? wire::Endpoint::kChatCompletions
-                                                         : wire::Endpoint::kCompletions},
-                .keep_columns = o.output_format == "csv"};
+  job.source = MakeSourceOptions(o.rows, o.input, ModelName(o.engine));
+  job.source.keep_columns = o.output_format == "csv";
   job.continue_on_bad_lines = o.on_error == "continue";
   job.retry_failed = o.retry_failed;
   job.restart = o.restart;
@@ -342,7 +286,7 @@ class RunSession {
 
   Awaitable<void> ShowProgress() {
     while (!done_) {
-      display_.Update(job_.progress(), runtime_.clock().Steady());
+      display_.Update(RunProgressView(job_.progress()), runtime_.clock().Steady());
       co_await runtime_.SleepFor(100ms);
     }
   }
@@ -351,7 +295,10 @@ class RunSession {
     auto ended = co_await job_.Run();
     done_ = true;
     if (ended) {
-      display_.Finish(*ended, output_, service::ErrorsPathOf(output_));
+      std::string errors = service::ErrorsPathOf(output_);
+      bool all_well = ended->totals.failed == 0 && !ended->interrupted;
+      display_.Finish(SummaryText(*ended, output_, errors), SummaryJson(*ended, output_, errors),
+                      all_well);
       exit_code_ = ended->interrupted ? kInterrupted : ended->totals.failed > 0 ? kSomeFailed : kOk;
     } else {
       display_.Say("inferq run: " + ended.error().error.message());
@@ -378,7 +325,7 @@ RunCommand::RunCommand(CLI::App& root) : options_(std::make_unique<Options>()) {
       root.add_subcommand("run", "Run a file of prompts to a file of results, losing nothing");
   command_->footer(kFooter);
   AddInputOptions(*command_, *options_);
-  AddRequestOptions(*command_, *options_);
+  AddRequestOptions(*command_, options_->rows);
   AddEngineOptions(*command_, *options_);
   AddRunOptions(*command_, *options_);
 }
@@ -389,7 +336,7 @@ bool RunCommand::chosen() const { return command_->parsed(); }
 
 int RunCommand::Execute() {
   Options& o = *options_;
-  o.engine.seed = o.seed;
+  o.engine.seed = o.rows.seed;
   if (WouldOverwrite(o.input, o.output) ||
       WouldOverwrite(o.input, service::ErrorsPathOf(o.output))) {
     return Complain("the results would replace the input: choose another -o"), kUsage;

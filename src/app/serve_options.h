@@ -1,0 +1,76 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/file_system.h"
+#include "config/api_key.h"
+#include "config/config.h"
+#include "http/server.h"
+#include "obs/log.h"
+#include "sched/scheduler.h"
+
+namespace inferq::app {
+
+/// A model that the server offers, from a [[model]] or from a file of models.directory.
+struct ModelOptions {
+  enum class Kind : uint8_t { kGguf, kRemote, kFake };
+
+  std::string name;
+  Kind kind = Kind::kGguf;
+  std::string path;             ///< kGguf.
+  std::string url;              ///< kRemote: base URL.
+  std::string upstream_name;    ///< kRemote: the model's name there; "" is `name`.
+  std::string api_key;          ///< kRemote; "" is none. Never shown.
+  uint32_t concurrency = 0;     ///< > 0.
+  uint32_t reserved = 0;        ///< Of these, for interactive requests; < concurrency.
+  uint32_t context_tokens = 0;  ///< kGguf; 0: the model's, at most 8192.
+  uint32_t threads = 0;         ///< kGguf; 0: by machine.
+  base::Micros ttft{0};         ///< kFake, as the following.
+  base::Micros itl{0};
+  double fail_rate = 0;
+  uint64_t tokens = 0;  ///< 0: drawn.
+};
+
+enum class LogFormat : uint8_t { kAuto, kJson, kText };
+
+/// What `inferq serve` does, checked. docs/config.md describes each.
+struct ServeOptions {
+  http::ListenOptions listen;
+  std::optional<http::ListenOptions> admin_listen;
+  uint32_t io_threads = 0;  ///< 0: by machine.
+  http::ServerLimits limits;
+  uint64_t body_limit = 0;
+  uint64_t upload_limit = 0;
+
+  std::string data_directory;
+  uint64_t min_free_bytes = 0;
+
+  std::vector<ModelOptions> models;  ///< By name.
+  base::Micros idle_unload{0};
+
+  std::vector<std::string> windows;
+  uint64_t max_lines = 0;
+  uint32_t max_attempts = 0;
+  base::Micros drain_grace{0};
+
+  obs::Level log_level = obs::Level::kInfo;
+  LogFormat log_format = LogFormat::kAuto;
+
+  std::map<std::string, sched::TenantPolicy> tenants;
+  config::TenantKeys keys;
+};
+
+/// Everything that can be configured.
+const config::Schema& ServeSchema();
+
+/// Loads and checks. kInvalidArgument: sentences for a person, one problem a line.
+base::Result<ServeOptions> LoadServeOptions(const config::Sources& sources,
+                                            base::FileSystem& files);
+
+}  // namespace inferq::app

@@ -1,0 +1,220 @@
+#include "app/serve_options.h"
+
+namespace inferq::app {
+
+using namespace std::chrono_literals;
+using base::Micros;
+using config::Bytes;
+using config::Option;
+
+namespace {
+
+constexpr uint64_t kMiB = 1u << 20;
+constexpr uint64_t kGiB = 1u << 30;
+
+std::vector<Option> ServerOptions() {
+  return {
+      {.key = "server.listen",
+       .sentence = "Address and port of the API. Beyond this machine only with keys.",
+       .standard = "127.0.0.1:8080",
+       .alias = "--listen"},
+      {.key = "server.admin_listen",
+       .sentence = "Address and port of health and metrics, which ask for no key; empty for none.",
+       .standard = "127.0.0.1:8081",
+       .alias = "--admin-listen"},
+      {.key = "server.io_threads",
+       .sentence = "Threads that serve connections; 0 chooses by machine.",
+       .standard = 0,
+       .min = 0,
+       .max = 256},
+      {.key = "server.max_connections",
+       .sentence = "Connections at once. One more is told 503 and closed.",
+       .standard = 10'000,
+       .min = 1,
+       .max = 1'000'000},
+      {.key = "server.body_limit",
+       .sentence = "Longest body of a request that is no upload; longer ones get 413.",
+       .standard = Bytes{32 * kMiB},
+       .min = Bytes{1024},
+       .max = Bytes{kGiB}},
+      {.key = "server.upload_limit",
+       .sentence = "Largest file that is taken; larger ones get 413.",
+       .standard = Bytes{8 * kGiB},
+       .min = Bytes{1024}},
+      {.key = "server.body_memory",
+       .sentence = "Memory for the bodies of all requests at once; beyond it they get 503.",
+       .standard = Bytes{kGiB},
+       .min = Bytes{kMiB}},
+      {.key = "server.head_timeout",
+       .sentence = "How long a client may take to send the head of a request. Longer tolerates bad "
+                   "networks, shorter frees connections sooner.",
+       .standard = Micros(10s),
+       .min = Micros(100ms),
+       .max = Micros(1h)},
+      {.key = "server.idle_timeout",
+       .sentence = "How long a connection without requests stays open. Longer than that of a proxy "
+                   "in front.",
+       .standard = Micros(75s),
+       .min = Micros(1s),
+       .max = Micros(24h)},
+      {.key = "server.write_stall",
+       .sentence = "How long a client may take nothing of its answer before it is cut off.",
+       .standard = Micros(30s),
+       .min = Micros(1s),
+       .max = Micros(1h)},
+  };
+}
+
+std::vector<Option> WorkOptions() {
+  return {
+      {.key = "store.directory",
+       .sentence = "Where tasks, files and results are kept; made with mode 0700.",
+       .standard = "inferq-data",
+       .alias = "--data"},
+      {.key = "store.min_free",
+       .sentence = "With less room on the disk nothing new is taken.",
+       .standard = Bytes{64 * kMiB},
+       .min = Bytes{kMiB}},
+      {.key = "models.directory",
+       .sentence = "Its GGUF files are served under their names without .gguf.",
+       .standard = "models"},
+      {.key = "models.idle_unload",
+       .sentence = "A local model without work leaves the memory after this. Longer answers the "
+                   "next request sooner.",
+       .standard = Micros(10min),
+       .min = Micros(1s)},
+      {.key = "batch.windows",
+       .sentence = "Completion windows that clients may ask for.",
+       .standard = config::Texts{"24h"}},
+      {.key = "batch.max_lines",
+       .sentence = "Lines of one batch.",
+       .standard = 10'000'000,
+       .min = 1,
+       .max = 1'000'000'000},
+      {.key = "batch.max_attempts",
+       .sentence = "Tries of a line whose failure may pass.",
+       .standard = 3,
+       .min = 1,
+       .max = 100},
+      {.key = "drain.grace",
+       .sentence = "How long running work may take to finish when the server is stopped; the rest "
+                   "is done after the next start.",
+       .standard = Micros(30s),
+       .min = Micros(0s),
+       .max = Micros(1h),
+       .alias = "--grace"},
+      {.key = "log.level",
+       .sentence = "The least that is logged.",
+       .standard = "info",
+       .choices = {"debug", "info", "warning", "error"}},
+      {.key = "log.format",
+       .sentence = "JSON lines or text for people; auto is text on a terminal.",
+       .standard = "auto",
+       .choices = {"auto", "json", "text"}},
+  };
+}
+
+std::vector<Option> ModelTable() {
+  return {
+      {.key = "name", .sentence = "As clients name it.", .standard = "", .required = true},
+      {.key = "path", .sentence = "GGUF file to run here.", .standard = ""},
+      {.key = "url",
+       .sentence = "Base URL of an OpenAI-compatible server, such as http://gpu-1:8000/v1.",
+       .standard = ""},
+      {.key = "fake", .sentence = "Made-up answers with realistic timing.", .standard = false},
+      {.key = "upstream_name",
+       .sentence = "With url: the model's name there, if it is another.",
+       .standard = ""},
+      {.key = "api_key", .sentence = "With url: the key for it.", .standard = "", .secret = true},
+      {.key = "concurrency",
+       .sentence = "Requests under way at once; 0 is 16 with path, else 32. More gives more "
+                   "throughput and needs more memory.",
+       .standard = 0,
+       .min = 0,
+       .max = 4096},
+      {.key = "reserved",
+       .sentence = "Of these, kept for clients that wait; -1 is one in eight, at least one. Less "
+                   "than concurrency.",
+       .standard = -1,
+       .min = -1,
+       .max = 4095},
+      {.key = "context",
+       .sentence = "With path: longest prompt plus answer, in tokens; 0 is the model's, at most "
+                   "8192.",
+       .standard = 0,
+       .min = 0,
+       .max = 10'000'000},
+      {.key = "threads",
+       .sentence = "With path: threads; 0 chooses by machine.",
+       .standard = 0,
+       .min = 0,
+       .max = 1024},
+      {.key = "ttft",
+       .sentence = "With fake: time to first token.",
+       .standard = Micros(20ms),
+       .max = Micros(24h)},
+      {.key = "itl",
+       .sentence = "With fake: time between two tokens.",
+       .standard = Micros(2ms),
+       .max = Micros(24h)},
+      {.key = "fail_rate",
+       .sentence = "With fake: share of attempts that fail and are tried again.",
+       .standard = 0.0,
+       .min = 0.0,
+       .max = 1.0},
+      {.key = "tokens",
+       .sentence = "With fake: tokens of each answer; 0 draws 8 to 64.",
+       .standard = 0,
+       .min = 0,
+       .max = 1'000'000},
+  };
+}
+
+std::vector<Option> TenantTable() {
+  return {
+      {.key = "name",
+       .sentence = "1 to 64 of a-z, 0-9, _ and -.",
+       .standard = "",
+       .required = true},
+      {.key = "keys",
+       .sentence = "Hashes of its API keys; `inferq key create` makes both.",
+       .standard = config::Texts{},
+       .required = true},
+      {.key = "weight",
+       .sentence = "Its share of busy models, compared with other tenants'.",
+       .standard = 1.0,
+       .min = 0.001,
+       .max = 1e6},
+      {.key = "max_running",
+       .sentence = "Tasks under way at once; 0 pauses it.",
+       .standard = int64_t{UINT32_MAX},
+       .min = 0,
+       .max = int64_t{UINT32_MAX}},
+  };
+}
+
+config::Schema MakeSchema() {
+  config::Schema schema;
+  schema.options = ServerOptions();
+  for (Option& option : WorkOptions()) schema.options.push_back(std::move(option));
+  schema.tables = {
+      {.name = "model",
+       .sentence =
+           "A model that is offered beside the files of models.directory. With one of path, "
+           "url and fake.",
+       .options = ModelTable()},
+      {.name = "tenant",
+       .sentence = "Who may use the server. Without any, everybody on this machine may, as tenant "
+                   "default.",
+       .options = TenantTable()}};
+  return schema;
+}
+
+}  // namespace
+
+const config::Schema& ServeSchema() {
+  static const config::Schema schema = MakeSchema();
+  return schema;
+}
+
+}  // namespace inferq::app
