@@ -1,0 +1,206 @@
+// The official client against a server: every call that a program makes of files, batches, models and completions.
+// Usage: node openai_client.mjs BASE_URL MODEL. Prints "ok NAME" for each check; exits with 1 at the first failure.
+
+import assert from 'node:assert/strict';
+import {createRequire} from 'node:module';
+
+const require = createRequire(import.meta.url);
+globalThis.File ??= require('node:buffer').File;  // Node 18 has no global one
+const OpenAI = require('openai').default;
+const {toFile} = require('openai');
+
+const [baseURL, model] = process.argv.slice(2);
+const client = new OpenAI({baseURL, apiKey: process.env.OPENAI_API_KEY ?? 'none', maxRetries: 0});
+const messages = [{role: 'user', content: 'hello'}];
+
+const line = (id, more = {}) => JSON.stringify({
+  custom_id: id, method: 'POST', url: '/v1/chat/completions',
+  body: {model, messages, max_tokens: 3, ...more},
+});
+const upload = (text, purpose = 'batch') => toFile(Buffer.from(text), 'input.jsonl')
+    .then((file) => client.files.create({file, purpose}));
+const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+
+async function ended(id) {
+  for (;;) {
+    const batch = await client.batches.retrieve(id);
+    if (['completed', 'failed', 'expired', 'cancelled'].includes(batch.status)) return batch;
+    await sleep(50);
+  }
+}
+
+async function fails(promise, kind, status) {
+  await assert.rejects(promise, (error) => {
+    assert.ok(error instanceof kind, `${error.constructor.name}: ${error.message}`);
+    assert.equal(error.status, status);
+    return true;
+  });
+}
+
+const checks = {
+  async 'a file goes up, is found, comes down and is deleted'() {
+    const text = line('a') + '\n';
+    const file = await upload(text);
+    assert.equal(file.object, 'file');
+    assert.equal(file.bytes, Buffer.byteLength(text));
+    assert.equal(file.filename, 'input.jsonl');
+    assert.equal(file.purpose, 'batch');
+    assert.equal((await client.files.retrieve(file.id)).id, file.id);
+    assert.equal((await client.files.waitForProcessing(file.id)).id, file.id);
+    assert.equal(await (await client.files.content(file.id)).text(), text);
+    assert.deepEqual(await client.files.delete(file.id), {id: file.id, object: 'file', deleted: true});
+    await fails(client.files.retrieve(file.id), OpenAI.NotFoundError, 404);
+  },
+
+  async 'lists are iterated to their end'() {
+    const made = [];
+    for (let i = 0; i < 7; ++i) made.push((await upload(`text ${i}\n`, 'user_data')).id);
+    const seen = [];
+    for await (const file of client.files.list({limit: 2, purpose: 'user_data'})) seen.push(file.id);
+    assert.deepEqual(seen, made.reverse());
+    const oldest = [];
+    for await (const file of client.files.list({limit: 3, purpose: 'user_data', order: 'asc'})) oldest.push(file.id);
+    assert.deepEqual(oldest, [...seen].reverse());
+  },
+
+  async 'a batch runs to its end'() {
+    const ids = Array.from({length: 25}, (_, i) => `id-${i}`);
+    const file = await upload(ids.map((id) => line(id)).join('\n') + '\n');
+    const batch = await client.batches.create({
+      input_file_id: file.id, endpoint: '/v1/chat/completions', completion_window: '24h', metadata: {run: '7'},
+    });
+    assert.equal(batch.object, 'batch');
+    assert.equal(batch.status, 'validating');
+    assert.deepEqual(batch.request_counts, {total: 0, completed: 0, failed: 0});
+    await client.files.delete(file.id);  // the server holds what it needs
+    const done = await ended(batch.id);
+    assert.equal(done.status, 'completed');
+    assert.deepEqual(done.request_counts, {total: 25, completed: 25, failed: 0});
+    assert.deepEqual(done.metadata, {run: '7'});
+    assert.equal(done.error_file_id, null);
+    assert.equal(done.usage.total_tokens, done.usage.input_tokens + done.usage.output_tokens);
+    assert.ok(Number.isInteger(done.completed_at));
+    const output = await (await client.files.content(done.output_file_id)).text();
+    const lines = output.trimEnd().split('\n').map((one) => JSON.parse(one));
+    assert.deepEqual(lines.map((one) => one.custom_id).sort(), ids.sort());
+    for (const one of lines) {
+      assert.equal(one.response.status_code, 200);
+      assert.equal(one.response.body.object, 'chat.completion');
+      assert.equal(one.error, null);
+    }
+  },
+
+  async 'batches are iterated to their end'() {
+    const made = [];
+    for (let i = 0; i < 5; ++i) {
+      made.push((await client.batches.create({
+        input_file_id: 'file-none', endpoint: '/v1/chat/completions', completion_window: '24h',
+      })).id);
+    }
+    const seen = [];
+    for await (const batch of client.batches.list({limit: 2})) seen.push(batch.id);
+    assert.deepEqual(seen.slice(0, 5), made.reverse());
+    const failed = await ended(made[0]);
+    assert.equal(failed.status, 'failed');
+    assert.equal(failed.errors.data[0].param, 'file_id');
+  },
+
+  async 'bad lines are listed'() {
+    const file = await upload([line('a'), '{', line('a'), line('b', {stream: true})].join('\n') + '\n');
+    const done = await ended((await client.batches.create({
+      input_file_id: file.id, endpoint: '/v1/chat/completions', completion_window: '24h',
+    })).id);
+    assert.equal(done.status, 'failed');
+    assert.deepEqual(done.errors.data.map((one) => one.line), [2, 3, 4]);
+    assert.deepEqual(done.request_counts, {total: 0, completed: 0, failed: 0});
+  },
+
+  async 'a batch is cancelled, and only a live one'() {
+    const file = await upload(Array.from({length: 3000}, (_, i) => line(`c-${i}`, {max_tokens: 200})).join('\n') + '\n');
+    const batch = await client.batches.create({
+      input_file_id: file.id, endpoint: '/v1/chat/completions', completion_window: '24h',
+    });
+    const cancelling = await client.batches.cancel(batch.id);
+    assert.equal(cancelling.status, 'cancelling');
+    assert.ok(Number.isInteger(cancelling.cancelling_at));
+    assert.equal((await ended(batch.id)).status, 'cancelled');
+    assert.equal((await client.batches.cancel(batch.id)).status, 'cancelled');
+    const other = await client.batches.create({
+      input_file_id: 'file-none', endpoint: '/v1/chat/completions', completion_window: '24h',
+    });
+    await ended(other.id);
+    await fails(client.batches.cancel(other.id), OpenAI.ConflictError, 409);
+  },
+
+  async 'a chat is answered'() {
+    const {data, response} = await client.chat.completions.create({model, messages, max_tokens: 5}).withResponse();
+    assert.equal(data.object, 'chat.completion');
+    assert.equal(data.choices[0].message.role, 'assistant');
+    assert.equal(data.usage.completion_tokens, 5);
+    assert.ok(response.headers.get('x-request-id'));
+  },
+
+  async 'a chat is streamed'() {
+    const stream = await client.chat.completions.create({
+      model, messages, max_tokens: 8, stream: true, stream_options: {include_usage: true},
+    });
+    let text = '', reason = null, usage = null;
+    for await (const chunk of stream) {
+      assert.equal(chunk.object, 'chat.completion.chunk');
+      text += chunk.choices[0]?.delta?.content ?? '';
+      reason = chunk.choices[0]?.finish_reason ?? reason;
+      usage = chunk.usage ?? usage;
+    }
+    assert.ok(text.length > 0);
+    assert.equal(reason, 'length');
+    assert.equal(usage.completion_tokens, 8);
+    const whole = await client.chat.completions.stream({model, messages, max_tokens: 4}).finalChatCompletion();
+    assert.equal(whole.choices[0].finish_reason, 'length');
+  },
+
+  async 'a stream that nobody reads is aborted'() {
+    const stream = await client.chat.completions.create({model, messages, max_tokens: 2000, stream: true});
+    for await (const chunk of stream) if (chunk) break;
+    stream.controller.abort();
+  },
+
+  async 'a completion is answered, and streamed'() {
+    const plain = await client.completions.create({model, prompt: 'one two', max_tokens: 3});
+    assert.equal(plain.object, 'text_completion');
+    let text = '';
+    for await (const chunk of await client.completions.create({model, prompt: 'one two', max_tokens: 3, stream: true})) {
+      text += chunk.choices[0]?.text ?? '';
+    }
+    assert.ok(plain.choices[0].text.length > 0);
+    assert.ok(text.length > 0);
+  },
+
+  async 'models are listed'() {
+    const models = [];
+    for await (const one of client.models.list()) models.push(one.id);
+    assert.ok(models.includes(model));
+    assert.equal((await client.models.retrieve(model)).id, model);
+    await fails(client.models.retrieve('none'), OpenAI.NotFoundError, 404);
+  },
+
+  async 'errors have their classes'() {
+    await fails(client.chat.completions.create({model: 'none', messages}), OpenAI.NotFoundError, 404);
+    await fails(client.chat.completions.create({model, messages: 'hello'}), OpenAI.BadRequestError, 400);
+    await fails(client.batches.retrieve('batch_none'), OpenAI.NotFoundError, 404);
+    await fails(client.batches.create({input_file_id: 'f', endpoint: '/v1/none', completion_window: '24h'}),
+                OpenAI.BadRequestError, 400);
+    await fails(client.batches.create({input_file_id: 'f', endpoint: '/v1/completions', completion_window: '1h'}),
+                OpenAI.BadRequestError, 400);
+    await fails(upload(''), OpenAI.BadRequestError, 400);
+  },
+};
+
+for (const [name, check] of Object.entries(checks)) {
+  try {
+    await check();
+    console.log(`ok ${name}`);
+  } catch (error) {
+    console.error(`FAILED ${name}: ${error.stack}`);
+    process.exit(1);
+  }
+}

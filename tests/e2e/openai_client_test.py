@@ -1,0 +1,46 @@
+"""The npm `openai` client against `inferq serve`, on the machine's Node and on those that INFERQ_NODES names."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import unittest
+
+from serve_harness import FAKE, ServeCase
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SUITE = pathlib.Path(__file__).with_name("openai_client.mjs")
+
+
+def nodes():
+    named = os.environ.get("INFERQ_NODES", "").split(":")
+    return [node for node in [shutil.which("node"), *named] if node]
+
+
+class OpenAiClient(ServeCase):
+    def run_suite(self, path="/v1", key="none", more=""):
+        """The suite on each Node, each time on a server with a store of its own."""
+        self.assertTrue((ROOT / "node_modules" / "openai").exists(), "run tools/setup.sh: the npm packages are missing")
+        for number, node in enumerate(nodes()):
+            server = self.start_server("--data", f"data-{number}", config=FAKE + more)
+            done = subprocess.run([node, SUITE, f"http://{server.host}:{server.port}{path}", "m"], capture_output=True,
+                                  text=True, timeout=300, check=False, env={**os.environ, "OPENAI_API_KEY": key})
+            self.assertEqual(done.returncode, 0, f"{node}:\n{done.stdout}{done.stderr}")
+            self.assertIn("ok errors have their classes", done.stdout)
+        return server
+
+    def test_every_call(self):
+        self.run_suite()
+
+    def test_below_a_tenants_path(self):
+        server = self.run_suite("/t/ann/v1")
+        self.assertEqual(server.request("GET", "/v1/batches").json()["data"], [])
+
+    def test_with_a_key(self):
+        made = self.run_inferq("key", "create", "--tenant", "ann").stdout.decode()
+        key = next(word for word in made.split() if word.startswith("iq-"))
+        self.run_suite(key=key, more="\n" + made[made.index("[[tenant]]"):])
+
+
+if __name__ == "__main__":
+    unittest.main()
