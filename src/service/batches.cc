@@ -360,7 +360,7 @@ Awaitable<Result<>> Batches::SubmitWhenThereIsRoom(BatchRecord batch,
     if (submitted) co_return Result<>{};
     bool full = submitted.error().code() == Code::kResourceExhausted && env_.queue.healthy();
     if (!full) co_return std::unexpected(std::move(submitted).error());
-    co_await Pause(batch.number);
+    co_await Pause(batch.number, submitted.error().retry_after());
   }
   co_return Result<>{};
 }
@@ -373,8 +373,9 @@ Awaitable<Result<>> Batches::AwaitTasks(BatchRecord batch) {
   co_return Result<>{};
 }
 
-Awaitable<void> Batches::Pause(model::BatchId batch) {
-  co_await moved_[batch]->WaitUntil(env_.runtime.clock().Steady() + kPause);
+Awaitable<void> Batches::Pause(model::BatchId batch, base::Micros at_least) {
+  base::Micros pause = std::max(kPause, at_least);
+  co_await moved_[batch]->WaitUntil(env_.runtime.clock().Steady() + pause);
 }
 
 Awaitable<Result<>> Batches::CancelLines(BatchRecord batch) {

@@ -82,7 +82,7 @@ class Batches {
   Awaitable<base::Result<bool>> Update(std::string id, model::BatchStatus from, Change change);
   bool StillIn(const std::string& id, model::BatchStatus status) const;
   BatchView ViewOf(const model::BatchRecord& batch) const;
-  Awaitable<void> Pause(model::BatchId batch);
+  Awaitable<void> Pause(model::BatchId batch, base::Micros at_least = base::Micros(0));
 
   BatchEnvironment env_;
   runtime::Scope drivers_;
