@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "model/task.h"
+#include "queue/batch_plan.h"
 #include "runtime/awaitable.h"
 #include "sched/scheduler.h"
 
@@ -50,6 +51,9 @@ struct ClaimRequest {
   base::SteadyTime wait_until{};
   /// Only tasks whose spec says `interactive`: for slots that are kept for them.
   bool interactive_only = false;
+  /// The claimer is another process: its leases outlive a restart of the queue (with a fresh ttl),
+  /// while those of our own end with us.
+  bool external = false;
 };
 
 /// A claimed task: what it takes to run it, and the proof.
@@ -115,6 +119,36 @@ struct QueryRequest {
   uint32_t limit = 1000;  ///< 1..10,000.
 };
 
+/// Why a task is where it is, and what it waits for. A cause that does not hold is empty or false.
+struct Explanation {
+  model::State state = model::State::kQueued;
+  std::vector<model::TaskId> parents;        ///< Unfinished ones, the first 100.
+  std::optional<base::WallTime> not_before;  ///< While that is what it waits for.
+  std::optional<base::WallTime> retry_at;    ///< End of the backoff, the same.
+  std::string worker;                        ///< Who holds its lease.
+  bool batch_paused = false;
+  bool lane_paused = false;
+  bool tenant_paused = false;
+  bool tenant_capped = false;                     ///< As many of its tenant run as may.
+  std::optional<base::WallTime> throttled_until;  ///< Its tenant has used its tokens per minute.
+  uint64_t ahead = 0;           ///< Tasks of its tenant's lane that go before it; an upper bound.
+  uint64_t claims_waiting = 0;  ///< Claims that wait for work of its lane; 0: nobody asks for it.
+  double tenant_virtual_time = 0;
+  double least_virtual_time = 0;  ///< Of the tenants that wait in its lane.
+  /// Most that it waits behind other priorities once its tenant's turn has come (the order
+  /// contract's bound). 0 when it does not wait.
+  base::Micros bound{0};
+  /// From the rate at which its lane has ended tasks of its tenant; nullopt: nothing is known.
+  std::optional<base::WallTime> expected_start;
+};
+
+/// What can be paused: work that waits keeps its place, what runs goes on.
+struct PauseTarget {
+  enum class Kind : uint8_t { kBatch, kTenant, kLane } kind = Kind::kBatch;
+  std::string name;        ///< Of a tenant or lane.
+  model::BatchId batch{};  ///< Of a batch that was submitted with SubmitBatch.
+};
+
 struct QueueStats {
   uint64_t by_state[model::kStateCount] = {};
   uint64_t attempts = 0;  ///< Starts ever, this incarnation.
@@ -166,6 +200,25 @@ class Queue {
   /// A number for a new batch of this store.
   virtual model::BatchId NewBatchId() = 0;
 
+  /// Adds the lines of a file as one batch, in one small record: a line becomes a task in memory
+  /// shortly before its turn, and has a row of its own only while that says more than the file
+  /// (it was edited, it is retried, another process holds it). Line i has the id of the first line
+  /// plus i, for ever. OK without effect when the batch is known already.
+  /// @return the id of line `plan.first_line`. kInvalidArgument: bad field.
+  virtual Awaitable<base::Result<model::TaskId>> SubmitBatch(BatchPlan plan) = 0;
+  /// Lines of such a batch that wait or ended without a row: cancelled or expired with the batch
+  /// before they ran. In order, behind `after` (nullopt: from the first), at most `limit`.
+  virtual std::vector<uint64_t> LinesWithoutResult(model::BatchId batch,
+                                                   std::optional<uint64_t> after,
+                                                   uint32_t limit) const = 0;
+  /// Drops all records of a batch whose lines have all ended and are no longer asked for. OK when
+  /// it is not known. kFailedPrecondition: some of it is live.
+  virtual Awaitable<base::Result<>> ForgetBatch(model::BatchId batch) = 0;
+  /// Priority and deadline of all lines that wait, at once. kNotFound; kFailedPrecondition: ended.
+  virtual Awaitable<base::Result<>> EditBatch(BatchEdit edit) = 0;
+  /// Durable. kNotFound: no such batch. A tenant or lane need not exist.
+  virtual Awaitable<base::Result<>> SetPaused(PauseTarget target, bool paused) = 0;
+
   /// Picks *and* leases, in the order of the contract. Empty when nothing came before wait_until.
   virtual Awaitable<base::Result<std::vector<ClaimedTask>>> Claim(ClaimRequest request) = 0;
 
@@ -196,10 +249,16 @@ class Queue {
   virtual Awaitable<base::Result<model::Version>> Edit(EditRequest request) = 0;
 
   virtual Awaitable<base::Result<model::TaskRecord>> Get(model::TaskId id) = 0;
+  /// How an earlier generation ended. kNotFound: no such task or generation.
+  virtual Awaitable<base::Result<model::Outcome>> GetPast(model::TaskId id,
+                                                          model::Generation generation) = 0;
+  virtual Awaitable<base::Result<Explanation>> Explain(model::TaskId id) = 0;
   virtual Awaitable<base::Result<std::vector<model::TaskRecord>>> Query(QueryRequest request) = 0;
   virtual QueueStats Stats(const TaskFilter& filter) const = 0;
   /// Tasks that could be claimed now in a lane, ephemeral ones among them.
   virtual uint64_t Waiting(const std::string& lane) const = 0;
+  /// Whether a record points into this blob: the request or result of a task, the file of a batch.
+  virtual bool UsesBlob(uint64_t blob) const = 0;
   /// From now on, for picks to come. Unknown tenants have the default policy.
   virtual void SetTenant(const std::string& tenant, sched::TenantPolicy policy) = 0;
 };

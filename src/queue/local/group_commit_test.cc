@@ -27,6 +27,8 @@ class NumberJournal final : public Journal {
     commits.push_back(numbers);
     return {};
   }
+  base::Result<bool> Maintain() override { return false; }
+  base::Result<std::unique_ptr<JournalReader>> NewReader() override { return nullptr; }
   base::Result<> Close() override { return {}; }
   std::vector<std::vector<uint64_t>> commits;
   bool fail = false;

@@ -40,6 +40,12 @@ class LocalQueue final : public Queue {
   Awaitable<base::Result<std::vector<model::TaskId>>> Submit(
       std::vector<model::TaskSpec> specs) override;
   model::BatchId NewBatchId() override;
+  Awaitable<base::Result<model::TaskId>> SubmitBatch(BatchPlan plan) override;
+  std::vector<uint64_t> LinesWithoutResult(model::BatchId batch, std::optional<uint64_t> after,
+                                           uint32_t limit) const override;
+  Awaitable<base::Result<>> ForgetBatch(model::BatchId batch) override;
+  Awaitable<base::Result<>> EditBatch(BatchEdit edit) override;
+  Awaitable<base::Result<>> SetPaused(PauseTarget target, bool paused) override;
   Awaitable<base::Result<std::vector<ClaimedTask>>> Claim(ClaimRequest request) override;
   Awaitable<std::vector<base::Result<>>> Start(std::vector<TaskRef> tasks) override;
   Awaitable<std::vector<RenewalReply>> Renew(std::vector<Renewal> renewals) override;
@@ -51,9 +57,13 @@ class LocalQueue final : public Queue {
   Awaitable<std::vector<base::Result<>>> Requeue(std::vector<model::TaskId> tasks) override;
   Awaitable<base::Result<model::Version>> Edit(EditRequest request) override;
   Awaitable<base::Result<model::TaskRecord>> Get(model::TaskId id) override;
+  Awaitable<base::Result<model::Outcome>> GetPast(model::TaskId id,
+                                                  model::Generation generation) override;
+  Awaitable<base::Result<Explanation>> Explain(model::TaskId id) override;
   Awaitable<base::Result<std::vector<model::TaskRecord>>> Query(QueryRequest request) override;
   QueueStats Stats(const TaskFilter& filter) const override;
   uint64_t Waiting(const std::string& lane) const override;
+  bool UsesBlob(uint64_t blob) const override;
   void SetTenant(const std::string& tenant, sched::TenantPolicy policy) override;
 
  private:

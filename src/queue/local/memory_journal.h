@@ -3,8 +3,10 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/mutex.h"
 #include "queue/local/journal.h"
@@ -24,9 +26,14 @@ class MemoryStore {
 
  private:
   friend class MemoryJournal;
+  friend class MemoryReader;
 
   base::Result<> Apply(const ChangeSet& changes);
   void Visit(const RecoveryVisitor& visitor) const;
+  void ApplyBatch(const BatchRow& row) REQUIRES(mu_);
+  std::vector<LineRow> Lines(model::BatchId batch, uint64_t after, uint32_t limit) const;
+  std::optional<LineRow> Line(model::BatchId batch, uint64_t line) const;
+  std::optional<PastRow> Past(model::TaskId id, model::Generation generation) const;
 
   mutable base::Mutex mu_;
   std::map<model::TaskId, SpecRow> specs_ GUARDED_BY(mu_);
@@ -35,6 +42,10 @@ class MemoryStore {
   std::map<std::pair<std::string, std::string>, KeyRow> keys_ GUARDED_BY(mu_);
   std::map<std::string, double> tenant_times_ GUARDED_BY(mu_);
   std::optional<Meta> meta_ GUARDED_BY(mu_);
+  std::map<model::BatchId, BatchRow> batches_ GUARDED_BY(mu_);
+  std::map<std::pair<model::BatchId, uint64_t>, LineRow> lines_ GUARDED_BY(mu_);  // by finish
+  std::map<std::pair<model::TaskId, model::Generation>, PastRow> past_ GUARDED_BY(mu_);
+  std::set<PauseRow> pauses_ GUARDED_BY(mu_);
   std::optional<base::Error> failure_ GUARDED_BY(mu_);
   uint64_t commits_ GUARDED_BY(mu_) = 0;
 };

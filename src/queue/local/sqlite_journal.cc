@@ -96,6 +96,10 @@ class SqliteJournal final : public Journal {
 
   base::Result<> Open(const RecoveryVisitor& visitor) override;
   base::Result<> Commit(const ChangeSet& changes) override;
+  base::Result<bool> Maintain() override { return false; }
+  base::Result<std::unique_ptr<JournalReader>> NewReader() override {
+    return base::Fail(Code::kUnimplemented, "not yet");
+  }
   base::Result<> Close() override;
 
  private:
