@@ -1,53 +1,18 @@
 #include <algorithm>
-#include <cmath>
-#include <unordered_map>
+#include <utility>
 
 #include "base/check.h"
-#include "sched/waiting_tasks.h"
+#include "sched/tenant_order.h"
 
 namespace inferq::sched {
-
-struct Tenant {
-  explicit Tenant(std::string n) : name(std::move(n)) {}
-
-  bool capped() const { return running >= policy.max_running; }
-
-  std::string name;
-  TenantPolicy policy;
-  double virtual_time = 0;
-  bool restored = false;
-  uint32_t running = 0;
-  size_t waiting = 0;
-  std::vector<WaitingTasks*> homes;  ///< In every lane it ever had a task in.
-};
-
-/// Orders the tenants of a lane. Holds the virtual time it was filed under.
-struct TenantRank {
-  double virtual_time;
-  WaitingTasks* home;
-
-  friend bool operator<(const TenantRank& a, const TenantRank& b) {
-    if (a.virtual_time != b.virtual_time) return a.virtual_time < b.virtual_time;
-    return a.home->tenant.name < b.home->tenant.name;
-  }
-};
-
-struct Lane {
-  std::set<TenantRank>& Eligible(Kind kind) { return eligible[static_cast<size_t>(kind)]; }
-  const std::set<TenantRank>& Eligible(Kind kind) const {
-    return eligible[static_cast<size_t>(kind)];
-  }
-
-  /// Highest least virtual time that waited here when a task was picked, before its charge.
-  double clock = 0;
-  size_t waiting = 0;
-  uint64_t named_by = 0;  ///< Number of the last pick that named it.
-  /// Tenants that wait here, with work of that kind, and are not capped.
-  std::array<std::set<TenantRank>, kKinds.size()> eligible;
-  std::unordered_map<const Tenant*, std::unique_ptr<WaitingTasks>> homes;
-};
-
 namespace {
+
+/// Known while it has tasks here or is paused.
+struct Batch {
+  model::BatchId id;
+  bool paused = false;
+  Handle first = kNone;  ///< Of its tasks, linked in no order.
+};
 
 class IndexedScheduler final : public Scheduler {
  public:
@@ -57,274 +22,297 @@ class IndexedScheduler final : public Scheduler {
   }
 
   void SetTenant(const std::string& tenant, TenantPolicy policy) override {
-    INFERQ_CHECK(policy.weight > 0 && std::isfinite(policy.weight));
-    Change(TenantOf(tenant), [&](Tenant& t) { t.policy = policy; });
+    tenants_.SetTenant(tenants_.TenantOf(tenant), policy);
   }
+  void PauseTenant(const std::string& tenant, bool paused) override {
+    tenants_.PauseTenant(tenants_.TenantOf(tenant), paused);
+  }
+  void PauseLane(const std::string& lane, bool paused) override {
+    tenants_.PauseLane(tenants_.LaneOf(lane), paused);
+  }
+  void PauseBatch(model::BatchId batch, bool paused) override;
 
   void Add(Entry entry) override;
   bool Remove(model::TaskId id) override;
   bool Edit(model::TaskId id, Key key, std::optional<base::WallTime> deadline) override;
   std::vector<model::TaskId> Pick(const PickRequest& request) override;
+  std::optional<base::WallTime> NextEligible(std::span<const std::string> lanes,
+                                             base::WallTime now) const override {
+    return tenants_.NextEligible(lanes, now);
+  }
 
   void Settle(const std::string& tenant, model::TokenCount charged,
               model::TokenCount actual) override {
-    Finish(tenant, static_cast<double>(actual) - static_cast<double>(charged));
+    tenants_.Finish(tenants_.TenantOf(tenant),
+                    static_cast<double>(actual) - static_cast<double>(charged));
   }
   void Refund(const std::string& tenant, model::TokenCount charged) override {
-    Finish(tenant, -static_cast<double>(charged));
+    tenants_.Finish(tenants_.TenantOf(tenant), -static_cast<double>(charged));
   }
   void Charge(const std::string& tenant, model::TokenCount cost) override {
-    Change(TenantOf(tenant), [&](Tenant& t) { Bill(t, cost); });
+    tenants_.Charge(tenants_.TenantOf(tenant), cost);
   }
 
-  size_t waiting() const override { return items_.size(); }
+  size_t waiting() const override { return ids_.size(); }
   size_t waiting_in(const std::string& lane) const override {
-    auto found = lanes_.find(lane);
-    return found == lanes_.end() ? 0 : found->second.waiting;
+    const Lane* found = tenants_.FindLane(lane);
+    return found ? found->waiting : 0;
   }
+  size_t paused() const override { return waiting() - tenants_.waiting(); }
   std::optional<Standing> Explain(model::TaskId id, base::WallTime now) const override;
 
-  std::vector<std::pair<std::string, double>> VirtualTimes() const override;
+  std::vector<std::pair<std::string, double>> VirtualTimes() const override {
+    return tenants_.VirtualTimes();
+  }
   void RestoreVirtualTime(const std::string& tenant, double virtual_time) override {
-    Change(TenantOf(tenant), [&](Tenant& t) {
-      t.virtual_time = virtual_time;
-      t.restored = true;
-    });
+    tenants_.Restore(tenants_.TenantOf(tenant), virtual_time);
   }
 
  private:
-  /// The task before, in the pick under way.
-  struct Previous {
-    const Lane* lane = nullptr;
-    model::LocalityKey locality{};
-  };
-  /// Who is next. `contested`: the lane whose other work stood against due work; null when nothing
-  /// did.
+  /// Who is next, by which rule. `contested`: the lane whose other work stood against due work;
+  /// null when nothing did.
   struct Choice {
     Item* item = nullptr;
     WaitingTasks* contested = nullptr;
   };
 
-  Tenant& TenantOf(const std::string& name) {
-    return tenants_.try_emplace(name, name).first->second;
-  }
-  WaitingTasks& HomeOf(Tenant& tenant, Lane& lane);
+  Item& NewItem(const Entry& entry);
+  void SetDeadline(Item& item, std::optional<base::WallTime> deadline);
+  void DropDeadline(Item& item);
+  void Drop(Item& item);
 
-  /// Changes what the order of tenants depends on, and files the tenant anew in its lanes.
+  Handle BatchOf(model::BatchId id);
+  void JoinBatch(Item& item, model::BatchId id);
+  void LeaveBatch(Item& item);
+  void ForgetIfDone(Handle batch);
   template <class Fn>
-  void Change(Tenant& tenant, Fn change);
-  void Unlist(WaitingTasks& home);
-  void Unlist(WaitingTasks& home, Kind kind);
-  void List(WaitingTasks& home);
+  void ForEachOf(Handle batch, Fn fn);
+  void Park(Handle batch);
+  void Unpark(Handle batch);
 
-  static void Bill(Tenant& tenant, model::TokenCount cost) {
-    tenant.virtual_time += static_cast<double>(cost) / tenant.policy.weight;
-    ++tenant.running;
+  Item* Find(model::TaskId id) {
+    Handle found = ids_.Find(id);
+    return found == kNone ? nullptr : &store_.items[found];
   }
-  void Finish(const std::string& tenant, double correction);
-  void Enter(Tenant& tenant, const Lane& lane);
-  void Take(Item& item);
-
-  Tenant* LeastTenant(Kind kind) const;
-  Choice Choose(const Tenant& tenant, base::WallTime now, Kind kind,
-                const Previous& previous) const;
+  bool Considers(const WaitingTasks& home, Kind kind) const {
+    return tenants_.Named(home.lane) && !home.lane.paused && home.size(kind) > 0;
+  }
+  Choice Choose(const Tenant& tenant, base::WallTime now, Kind kind) const;
+  Item* FollowPrefix(const Tenant& tenant, Item* head) const;
+  void TakeChosen(const Choice& choice, Kind kind);
 
   const OrderPolicy policy_;
-  std::unordered_map<model::TaskId, Item> items_;
-  std::map<std::string, Tenant> tenants_;
-  std::unordered_map<std::string, Lane> lanes_;
-  uint64_t picks_ = 0;
-  std::vector<Lane*> named_;  ///< By the pick under way.
+  TaskStore store_;
+  IdTable<Item> ids_{store_.items};
+  TenantOrder tenants_{store_, policy_};
+  Pool<Batch> batches_;
+  std::unordered_map<model::BatchId, Handle> batch_handles_;
 };
 
-WaitingTasks& IndexedScheduler::HomeOf(Tenant& tenant, Lane& lane) {
-  auto& home = lane.homes[&tenant];
-  if (!home) {
-    home = std::make_unique<WaitingTasks>(tenant, lane, policy_);
-    tenant.homes.push_back(home.get());
-  }
-  return *home;
+Item& IndexedScheduler::NewItem(const Entry& entry) {
+  INFERQ_CHECK(entry.cost >= 1 && entry.expected_run.count() >= 0);
+  INFERQ_CHECK(ids_.Find(entry.id) == kNone);
+  Handle handle = store_.items.Allocate();
+  Item& item = store_.items[handle];
+  item.id = entry.id;
+  item.self = handle;
+  item.key = entry.key;
+  item.alone = entry.alone;
+  item.interactive = entry.interactive;
+  item.cost = entry.cost;
+  item.expected_run = entry.expected_run;
+  item.locality = entry.locality;
+  SetDeadline(item, entry.deadline);
+  ids_.Insert(handle);
+  return item;
 }
 
-void IndexedScheduler::Unlist(WaitingTasks& home, Kind kind) {
-  bool& listed = home.listed[static_cast<size_t>(kind)];
-  if (!listed) return;
-  home.lane.Eligible(kind).erase({home.tenant.virtual_time, &home});
-  listed = false;
+void IndexedScheduler::SetDeadline(Item& item, std::optional<base::WallTime> deadline) {
+  if (!deadline) return DropDeadline(item);
+  if (item.deadline == kNone) item.deadline = store_.deadlines.Allocate();
+  store_.DeadlineOf(item).at = *deadline;
 }
 
-void IndexedScheduler::Unlist(WaitingTasks& home) {
-  for (Kind kind : kKinds) Unlist(home, kind);
-}
-
-void IndexedScheduler::List(WaitingTasks& home) {
-  for (Kind kind : kKinds) {
-    bool& listed = home.listed[static_cast<size_t>(kind)];
-    if (listed || home.size(kind) == 0 || home.tenant.capped()) continue;
-    home.lane.Eligible(kind).insert({home.tenant.virtual_time, &home});
-    listed = true;
-  }
-}
-
-template <class Fn>
-void IndexedScheduler::Change(Tenant& tenant, Fn change) {
-  for (WaitingTasks* home : tenant.homes) Unlist(*home);
-  change(tenant);
-  for (WaitingTasks* home : tenant.homes) List(*home);
-}
-
-void IndexedScheduler::Finish(const std::string& tenant, double correction) {
-  Change(TenantOf(tenant), [&](Tenant& t) {
-    INFERQ_CHECK(t.running > 0);
-    --t.running;
-    t.virtual_time = std::max(0.0, t.virtual_time + correction / t.policy.weight);
-  });
-}
-
-void IndexedScheduler::Enter(Tenant& tenant, const Lane& lane) {
-  if (tenant.waiting > 0 || (tenant.restored && picks_ == 0)) return;
-  double current = lane.clock;
-  const auto& eligible = lane.Eligible(Kind::kAll);  // those who work here, at whatever
-  if (!eligible.empty()) current = std::max(current, eligible.begin()->virtual_time);
-  tenant.virtual_time = std::max(tenant.virtual_time, current);
+void IndexedScheduler::DropDeadline(Item& item) {
+  if (item.deadline != kNone) store_.deadlines.Free(item.deadline);
+  item.deadline = kNone;
 }
 
 void IndexedScheduler::Add(Entry entry) {
-  INFERQ_CHECK(entry.cost >= 1 && entry.expected_run.count() >= 0);
-  Tenant& tenant = TenantOf(entry.tenant);
-  Lane& lane = lanes_[entry.lane];
-  Enter(tenant, lane);
-  WaitingTasks& home = HomeOf(tenant, lane);
-  Item item{entry.id,       entry.key,   entry.deadline, entry.expected_run, entry.cost,
-            entry.locality, entry.alone, false,          entry.interactive,  &home};
-  auto [added, is_new] = items_.try_emplace(entry.id, item);
-  INFERQ_CHECK(is_new);
-  home.Insert(added->second);
-  ++tenant.waiting;
-  ++lane.waiting;
-  List(home);
+  Tenant& tenant = tenants_.TenantOf(entry.tenant);
+  Lane& lane = tenants_.LaneOf(entry.lane);
+  Item& item = NewItem(entry);
+  item.home = &tenants_.HomeOf(tenant, lane);
+  if (entry.batch) JoinBatch(item, entry.batch);
+  if (item.parked) return;
+  const WaitingTasks* home = item.home;
+  tenants_.Coming({&home, 1});
+  item.home->Insert(item);
+  tenants_.Refile(*item.home);
 }
 
-void IndexedScheduler::Take(Item& item) {
-  WaitingTasks& home = *item.home;
-  home.Erase(item);
-  --home.tenant.waiting;
-  --home.lane.waiting;
-  for (Kind kind : kKinds) {
-    if (home.size(kind) == 0) Unlist(home, kind);
-  }
-  items_.erase(item.id);
+void IndexedScheduler::Drop(Item& item) {
+  if (!item.parked) item.home->Erase(item);
+  tenants_.Refile(*item.home);
+  if (item.batch != kNone) LeaveBatch(item);
+  DropDeadline(item);
+  ids_.Erase(item.id);
+  store_.items.Free(item.self);
 }
 
 bool IndexedScheduler::Remove(model::TaskId id) {
-  auto found = items_.find(id);
-  if (found == items_.end()) return false;
-  Take(found->second);
-  return true;
+  Item* item = Find(id);
+  if (item) Drop(*item);
+  return item != nullptr;
 }
 
 bool IndexedScheduler::Edit(model::TaskId id, Key key, std::optional<base::WallTime> deadline) {
-  auto found = items_.find(id);
-  if (found == items_.end()) return false;
-  Item& item = found->second;
-  item.home->Erase(item);
-  item.key = key;
-  item.deadline = deadline;
-  item.home->Insert(item);
+  Item* item = Find(id);
+  if (!item) return false;
+  if (!item->parked) item->home->Erase(*item);
+  item->key = key;
+  SetDeadline(*item, deadline);
+  if (!item->parked) item->home->Insert(*item);
   return true;
 }
 
-Tenant* IndexedScheduler::LeastTenant(Kind kind) const {
-  const TenantRank* least = nullptr;
-  for (const Lane* lane : named_) {
-    const auto& eligible = lane->Eligible(kind);
-    if (eligible.empty()) continue;
-    const TenantRank& first = *eligible.begin();
-    if (!least || first < *least) least = &first;
+Handle IndexedScheduler::BatchOf(model::BatchId id) {
+  auto [found, is_new] = batch_handles_.try_emplace(id, kNone);
+  if (is_new) {
+    found->second = batches_.Allocate();
+    batches_[found->second].id = id;
   }
-  return least ? &least->home->tenant : nullptr;
+  return found->second;
+}
+
+void IndexedScheduler::JoinBatch(Item& item, model::BatchId id) {
+  item.batch = BatchOf(id);
+  Batch& batch = batches_[item.batch];
+  item.parked = batch.paused;
+  item.batch_after = std::exchange(batch.first, item.self);
+  if (item.batch_after != kNone) store_.items[item.batch_after].batch_before = item.self;
+}
+
+void IndexedScheduler::LeaveBatch(Item& item) {
+  Handle& before = item.batch_before == kNone ? batches_[item.batch].first
+                                              : store_.items[item.batch_before].batch_after;
+  before = item.batch_after;
+  if (item.batch_after != kNone) store_.items[item.batch_after].batch_before = item.batch_before;
+  ForgetIfDone(item.batch);
+}
+
+void IndexedScheduler::ForgetIfDone(Handle batch) {
+  if (batches_[batch].paused || batches_[batch].first != kNone) return;
+  batch_handles_.erase(batches_[batch].id);
+  batches_.Free(batch);
+}
+
+template <class Fn>
+void IndexedScheduler::ForEachOf(Handle batch, Fn fn) {
+  for (Handle at = batches_[batch].first; at != kNone; at = store_.items[at].batch_after) {
+    fn(store_.items[at]);
+  }
+}
+
+void IndexedScheduler::PauseBatch(model::BatchId id, bool paused) {
+  INFERQ_CHECK(id);
+  Handle batch = BatchOf(id);
+  if (batches_[batch].paused != paused) {
+    batches_[batch].paused = paused;
+    paused ? Park(batch) : Unpark(batch);
+  }
+  ForgetIfDone(batch);
+}
+
+void IndexedScheduler::Park(Handle batch) {
+  ForEachOf(batch, [&](Item& item) {
+    item.home->Erase(item);
+    item.parked = true;
+    tenants_.Refile(*item.home);
+  });
+}
+
+void IndexedScheduler::Unpark(Handle batch) {
+  std::set<const WaitingTasks*> homes;
+  ForEachOf(batch, [&](Item& item) { homes.insert(item.home); });
+  tenants_.Coming(std::vector(homes.begin(), homes.end()));
+  ForEachOf(batch, [&](Item& item) {
+    item.parked = false;
+    item.home->Insert(item);
+    tenants_.Refile(*item.home);
+  });
 }
 
 IndexedScheduler::Choice IndexedScheduler::Choose(const Tenant& tenant, base::WallTime now,
-                                                  Kind kind, const Previous& previous) const {
+                                                  Kind kind) const {
   Item* due = nullptr;
   Item* other = nullptr;
   for (WaitingTasks* home : tenant.homes) {
-    if (home->lane.named_by != picks_ || home->size(kind) == 0) continue;
+    if (!Considers(*home, kind)) continue;
     home->Advance(now, kind);
-    due = EarlierDeadline(due, home->FirstDue(kind));
+    due = EarlierDeadline(store_, due, home->FirstDue(kind));
     other = SmallerKey(other, home->FirstByKey(kind));
   }
   if (!other) return {due, nullptr};
   WaitingTasks* contested = due ? other->home : nullptr;
   if (due && other->home->DueMayGoFirst()) return {due, contested};
-  Key limit = other->key + policy_.prefix_window.count();
+  return {kind == Kind::kAll ? FollowPrefix(tenant, other) : other, contested};
+}
+
+// Of several lanes' candidates the one that shares most, then the smallest key.
+Item* IndexedScheduler::FollowPrefix(const Tenant& tenant, Item* head) const {
+  if (policy_.prefix_window.count() == 0) return head;
+  Alike best{.item = head};
   for (WaitingTasks* home : tenant.homes) {
-    if (&home->lane != previous.lane) continue;
-    if (Item* alike = home->Alike(previous.locality, limit, kind)) return {alike, contested};
+    if (!Considers(*home, Kind::kAll)) continue;
+    Alike alike = home->FirstAlike(head->key + policy_.prefix_window.count());
+    if (!alike.item || alike.length < best.length) continue;
+    best.item = alike.length == best.length ? SmallerKey(best.item, alike.item) : alike.item;
+    best.length = alike.length;
   }
-  return {other, contested};
+  return best.item;
+}
+
+void IndexedScheduler::TakeChosen(const Choice& choice, Kind kind) {
+  Item& item = *choice.item;
+  if (choice.contested) choice.contested->NoteChoice(item.due);
+  if (!item.due && kind == Kind::kAll) item.home->Follow(item.locality);
+  tenants_.Chosen(*item.home, item.cost, kind);
+  Tenant& tenant = item.home->tenant;
+  model::TokenCount cost = item.cost;
+  Drop(item);
+  tenants_.Charge(tenant, cost);
 }
 
 std::vector<model::TaskId> IndexedScheduler::Pick(const PickRequest& request) {
-  ++picks_;
-  named_.clear();
-  for (const std::string& name : request.lanes) {
-    auto found = lanes_.find(name);
-    if (found == lanes_.end()) continue;
-    found->second.named_by = picks_;
-    named_.push_back(&found->second);
-  }
+  tenants_.BeginPick(request.lanes, request.now);
   std::vector<model::TaskId> picked;
-  picked.reserve(std::min<size_t>(request.max_tasks, items_.size()));
+  picked.reserve(std::min<size_t>(request.max_tasks, waiting()));
   Kind kind = request.interactive_only ? Kind::kInteractive : Kind::kAll;
-  Previous previous;
   model::TokenCount budget = request.token_budget;
-  while (picked.size() < request.max_tasks) {
-    Tenant* tenant = LeastTenant(kind);
+  for (bool alone = false; picked.size() < request.max_tasks && !alone;) {
+    const Tenant* tenant = tenants_.Next(kind);
     if (!tenant) break;
-    Choice choice = Choose(*tenant, request.now, kind, previous);
-    const Item item = *choice.item;
-    if (!picked.empty() && (item.alone || item.cost > budget)) break;
-    if (choice.contested) choice.contested->NoteChoice(choice.item->due);
-    Lane& lane = item.home->lane;
-    lane.clock = std::max(lane.clock, lane.Eligible(Kind::kAll).begin()->virtual_time);
-    picked.push_back(item.id);
-    Take(*choice.item);
-    Change(*tenant, [&](Tenant& t) { Bill(t, item.cost); });
-    if (item.alone) break;
-    budget -= std::min(budget, item.cost);
-    previous = {&lane, item.locality};
+    Choice choice = Choose(*tenant, request.now, kind);
+    model::TokenCount cost = choice.item->cost;
+    alone = choice.item->alone;
+    if (!picked.empty() && (alone || cost > budget)) break;
+    picked.push_back(choice.item->id);
+    TakeChosen(choice, kind);
+    budget -= std::min(budget, cost);
   }
   return picked;
 }
 
 std::optional<Standing> IndexedScheduler::Explain(model::TaskId id, base::WallTime now) const {
-  auto found = items_.find(id);
-  if (found == items_.end()) return std::nullopt;
-  WaitingTasks& home = *found->second.home;
-  home.Advance(now, Kind::kAll);
-  Standing standing;
-  standing.ahead_in_lane = home.Ahead(found->second);
-  standing.tenant_capped = home.tenant.capped();
-  standing.tenant_virtual_time = home.tenant.virtual_time;
-  const auto& eligible = home.lane.Eligible(Kind::kAll);
-  standing.least_virtual_time =
-      eligible.empty() ? home.tenant.virtual_time : eligible.begin()->virtual_time;
+  Handle found = ids_.Find(id);
+  if (found == kNone) return std::nullopt;
+  const Item& item = store_.items[found];
+  item.home->Advance(now, Kind::kAll);
+  Standing standing = tenants_.StandingOf(*item.home, now);
+  standing.batch_paused = item.parked;
+  standing.ahead_in_lane = item.home->Ahead(item, store_.IsDue(item, now));
   return standing;
-}
-
-std::vector<std::pair<std::string, double>> IndexedScheduler::VirtualTimes() const {
-  double least = INFINITY;
-  for (const auto& [name, tenant] : tenants_) {
-    if (tenant.waiting > 0) least = std::min(least, tenant.virtual_time);
-  }
-  std::vector<std::pair<std::string, double>> times;
-  for (const auto& [name, tenant] : tenants_) {
-    bool raise = tenant.waiting == 0 && std::isfinite(least);
-    times.emplace_back(name, raise ? std::max(tenant.virtual_time, least) : tenant.virtual_time);
-  }
-  return times;
 }
 
 }  // namespace

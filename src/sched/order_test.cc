@@ -44,6 +44,13 @@ class OrderTest : public testing::TestWithParam<Factory> {
     scheduler_->Add(With(Task(id), [&](Entry& e) { e.deadline = At(deadline); }));
   }
 
+  void AddAlike(std::vector<std::pair<uint64_t, model::LocalityKey>> tasks,
+                const std::string& tenant = "t") {
+    for (auto& [id, locality] : tasks) {
+      scheduler_->Add(With(Task(id), [&](Entry& e) { e.tenant = tenant, e.locality = locality; }));
+    }
+  }
+
   std::vector<uint64_t> Pick(uint32_t n, std::vector<std::string> lanes = {"m"},
                              model::TokenCount budget = UINT64_MAX) {
     PickRequest request{.lanes = lanes, .max_tasks = n, .token_budget = budget, .now = now_};
@@ -300,12 +307,56 @@ TEST_P(OrderTest, AClaimKeepsSharedPrefixesTogetherInsideTheWindow) {
   EXPECT_THAT(Pick(9), ElementsAre(1, 4, 3, 2, 8));
 }
 
-TEST_P(OrderTest, SinglePicksIgnorePrefixes) {
+TEST_P(OrderTest, ClaimsOfOneTaskEachKeepPrefixesTogetherAsWell) {
   SetPolicy({.prefix_window = std::chrono::seconds(50)});
-  for (uint64_t id : {1u, 2u, 3u}) {
-    scheduler_->Add(With(Task(id), [&](Entry& e) { e.locality = {id % 2}; }));
-  }
+  AddAlike({{1, {7}}, {2, {5}}, {3, {7}}, {4, {5}}});
+  EXPECT_THAT(PickEach(4), ElementsAre(1, 3, 2, 4));
+}
+
+TEST_P(OrderTest, WithoutAWindowPrefixesCountForNothing) {
+  AddAlike({{1, {7}}, {2, {5}}, {3, {7}}});
   EXPECT_THAT(PickEach(3), ElementsAre(1, 2, 3));
+}
+
+TEST_P(OrderTest, TenantsThatTakeTurnsKeepTheirOwnPrefixes) {
+  SetPolicy({.prefix_window = std::chrono::seconds(50)});
+  AddAlike({{1, {7}}, {2, {5}}, {3, {7}}}, "a");
+  AddAlike({{11, {9}}, {12, {7}}, {13, {9}}}, "b");
+  EXPECT_THAT(PickEach(6), ElementsAre(1, 11, 3, 13, 2, 12));
+}
+
+TEST_P(OrderTest, EachLaneRemembersItsPrefix) {
+  SetPolicy({.prefix_window = std::chrono::seconds(50)});
+  AddAlike({{1, {7}}, {2, {5}}, {3, {7}}});
+  for (uint64_t id : {4u, 5u, 6u}) {
+    scheduler_->Add(
+        With(Task(id), [&](Entry& e) { e.lane = "other", e.locality = {id == 5 ? 8u : 9u, 1}; }));
+  }
+  EXPECT_THAT(Pick(1), ElementsAre(1));
+  EXPECT_THAT(Pick(1, {"other"}), ElementsAre(4));
+  EXPECT_THAT(Pick(9, {"m", "other"}), ElementsAre(6, 3, 2, 5)) << "6 shares two parts, 3 one";
+}
+
+TEST_P(OrderTest, DueWorkDoesNotTearAGroupApart) {
+  SetPolicy({.prefix_window = std::chrono::seconds(50)});
+  AddAlike({{1, {7}}, {2, {5}}, {3, {7}}});
+  EXPECT_THAT(Pick(1), ElementsAre(1));
+  scheduler_->Add(With(Task(9), [](Entry& e) { e.deadline = At(1), e.locality = {5}; }));
+  EXPECT_THAT(PickEach(3), ElementsAre(9, 3, 2));
+}
+
+TEST_P(OrderTest, InteractivePicksNeitherFollowNorDisturbPrefixes) {
+  SetPolicy({.prefix_window = std::chrono::seconds(50)});
+  AddAlike({{1, {7}}, {2, {5}}, {3, {7}}});
+  for (uint64_t id : {11u, 12u}) {
+    scheduler_->Add(With(Task(id), [&](Entry& e) {
+      e.interactive = true;
+      e.locality = {id == 11 ? 5u : 7u};
+    }));
+  }
+  EXPECT_THAT(Pick(1), ElementsAre(1));
+  EXPECT_THAT(PickInteractive(1), ElementsAre(11)) << "by key, though 12 shares more";
+  EXPECT_THAT(Pick(1), ElementsAre(3)) << "as if nothing had been picked between";
 }
 
 TEST_P(OrderTest, AnInteractivePickConsidersOnlyThoseByTheSameRules) {

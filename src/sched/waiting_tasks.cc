@@ -1,121 +1,182 @@
 #include "sched/waiting_tasks.h"
 
+#include <algorithm>
 #include <bit>
+#include <compare>
 #include <tuple>
 
 namespace inferq::sched {
 
 namespace {
 
-/// The finalizer of SplitMix64 (Steele, Lea, Flood 2014): neighbouring numbers give unlike ones.
-uint64_t Scatter(uint64_t x) {
-  x += 0x9e3779b97f4a7c15;
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
-  return x ^ (x >> 31);
+/// How many parts a locality key has.
+size_t Length(const model::LocalityKey& locality) {
+  return static_cast<size_t>(std::ranges::find(locality, 0u) - locality.begin());
 }
 
-Slot ByKey(Item& item) { return {item.key, item.id, &item}; }
-Slot ByDueAfter(Item& item) { return {item.due_after(), item.id, &item}; }
-Slot ByDeadline(Item& item) { return {item.deadline->time_since_epoch().count(), item.id, &item}; }
-
-/// Calls `visit` for each prefix of `locality`, the longest first, until it returns true.
-template <class Fn>
-void ForEachPrefix(model::LocalityKey locality, Fn visit) {
-  size_t length = 0;
-  while (length < locality.size() && locality[length] != 0) ++length;
-  for (size_t i = length; i < locality.size(); ++i) locality[i] = 0;
-  for (; length > 0; locality[--length] = 0) {
-    if (visit(locality)) return;
-  }
+std::strong_ordering ComparePrefix(const model::LocalityKey& locality,
+                                   const model::LocalityKey& prefix, size_t length) {
+  auto parts = static_cast<ptrdiff_t>(length);
+  return std::lexicographical_compare_three_way(locality.begin(), locality.begin() + parts,
+                                                prefix.begin(), prefix.begin() + parts);
 }
 
 }  // namespace
 
-uint64_t Slot::Hash() const { return Scatter(id.value); }
-
-size_t PrefixHash::operator()(const model::LocalityKey& prefix) const {
-  uint64_t hash = 0;
-  for (uint64_t part : prefix) hash = Scatter(hash ^ part);
-  return hash;
+Item* SmallerKey(Item* a, Item* b) {
+  if (!a || !b) return a ? a : b;
+  return std::tie(b->key, b->id) < std::tie(a->key, a->id) ? b : a;
 }
 
+Item* EarlierDeadline(const TaskStore& store, Item* a, Item* b) {
+  if (!a || !b) return a ? a : b;
+  base::WallTime a_at = store.deadlines[a->deadline].at;
+  base::WallTime b_at = store.deadlines[b->deadline].at;
+  return std::tie(b_at, b->id) < std::tie(a_at, a->id) ? b : a;
+}
+
+void CountedOrder::Update(Handle h) const {
+  const Links& links = At(h);
+  ItemAt(h).by_key_size = static_cast<uint32_t>(1 + Size(links.left) + Size(links.right));
+}
+
+bool KeyOrder::Less(Handle a, Handle b) const {
+  const Item& x = ItemAt(a);
+  const Item& y = ItemAt(b);
+  return x.key != y.key ? x.key < y.key : x.id < y.id;
+}
+
+bool DeadlineOrder::Less(Handle a, Handle b) const {
+  const Item& x = ItemAt(a);
+  const Item& y = ItemAt(b);
+  base::WallTime x_at = store->DeadlineOf(x).at;
+  base::WallTime y_at = store->DeadlineOf(y).at;
+  return x_at != y_at ? x_at < y_at : x.id < y.id;
+}
+
+bool DueAfterOrder::Less(Handle a, Handle b) const {
+  const Item& x = ItemAt(a);
+  const Item& y = ItemAt(b);
+  base::WallTime x_after = store->DueAfter(x);
+  base::WallTime y_after = store->DueAfter(y);
+  return x_after != y_after ? x_after < y_after : x.id < y.id;
+}
+
+bool AlikeOrder::Less(Handle a, Handle b) const {
+  const Item& x = ItemAt(a);
+  const Item& y = ItemAt(b);
+  auto order = x.locality <=> y.locality;
+  return order != 0 ? order < 0 : x.id < y.id;
+}
+
+void AlikeOrder::Update(Handle h) const {
+  Item& item = ItemAt(h);
+  Item* first = &item;
+  for (Handle child : {item.alike.left, item.alike.right}) {
+    if (child != kNone) first = SmallerKey(first, &ItemAt(ItemAt(child).alike_first));
+  }
+  item.alike_first = first->self;
+}
+
+void AlikeOrder::Gained(Handle h, Handle added) const {
+  Item& item = ItemAt(h);
+  item.alike_first = SmallerKey(&ItemAt(item.alike_first), &ItemAt(added))->self;
+}
+
+void AlikeOrder::Lost(Handle h, Handle taken) const {
+  if (ItemAt(h).alike_first == taken) Update(h);
+}
+
+TaskOrder::TaskOrder(TaskStore& store, const OrderPolicy& policy)
+    : store_(&store),
+      keeps_alike_(policy.prefix_window.count() > 0),
+      by_key_(KeyOrder{{{&store}}}),
+      alike_(AlikeOrder{{&store}}),
+      upcoming_(DueAfterOrder{{&store}}),
+      due_(DeadlineOrder{{{&store}}}),
+      became_due_(DueAfterOrder{{&store}}) {}
+
 void TaskOrder::InsertByKey(Item& item) {
-  by_key_.Insert(ByKey(item));
-  if (policy_.prefix_window.count() == 0) return;
-  ForEachPrefix(item.locality, [&](const model::LocalityKey& prefix) {
-    alike_[prefix].insert(ByKey(item));
-    return false;
-  });
+  by_key_.Insert(item.self);
+  if (keeps_alike_) alike_.Insert(item.self);
 }
 
 void TaskOrder::EraseByKey(Item& item) {
-  by_key_.Erase(ByKey(item));
-  if (policy_.prefix_window.count() == 0) return;
-  ForEachPrefix(item.locality, [&](const model::LocalityKey& prefix) {
-    auto found = alike_.find(prefix);
-    found->second.erase(ByKey(item));
-    if (found->second.empty()) alike_.erase(found);
-    return false;
-  });
+  by_key_.Erase(item.self);
+  if (keeps_alike_) alike_.Erase(item.self);
 }
 
 void TaskOrder::Insert(Item& item) {
   item.due = false;
   InsertByKey(item);
-  if (item.deadline) upcoming_.insert(ByDueAfter(item));
+  if (item.deadline != kNone) upcoming_.Insert(item.self);
 }
 
 void TaskOrder::Erase(Item& item) {
-  if (item.due) MoveFromDue(item);
+  if (item.due) {
+    became_due_.Erase(item.self);
+    due_.Erase(item.self);
+    item.due = false;
+    return;
+  }
   EraseByKey(item);
-  if (item.deadline) upcoming_.erase(ByDueAfter(item));
+  if (item.deadline != kNone) upcoming_.Erase(item.self);
 }
 
 void TaskOrder::MoveToDue(Item& item) {
-  upcoming_.erase(ByDueAfter(item));
+  upcoming_.Erase(item.self);
   EraseByKey(item);
-  due_.Insert(ByDeadline(item));
-  became_due_.insert(ByDueAfter(item));
+  due_.Insert(item.self);
+  became_due_.Insert(item.self);
   item.due = true;
 }
 
 void TaskOrder::MoveFromDue(Item& item) {
-  became_due_.erase(ByDueAfter(item));
-  due_.Erase(ByDeadline(item));
-  item.due = false;
-  InsertByKey(item);
-  upcoming_.insert(ByDueAfter(item));
+  Erase(item);
+  Insert(item);
 }
 
 void TaskOrder::Advance(base::WallTime now) {
-  int64_t time = now.time_since_epoch().count();
-  while (!upcoming_.empty() && upcoming_.begin()->rank < time) MoveToDue(*upcoming_.begin()->item);
-  while (!became_due_.empty() && became_due_.rbegin()->rank >= time) {
-    MoveFromDue(*became_due_.rbegin()->item);
+  for (Item* next; (next = ItemAt(upcoming_.First())) && store_->IsDue(*next, now);) {
+    MoveToDue(*next);
+  }
+  for (Item* last; (last = ItemAt(became_due_.Last())) && !store_->IsDue(*last, now);) {
+    MoveFromDue(*last);
   }
 }
 
-Item* TaskOrder::FirstAlike(const model::LocalityKey& prefix) const {
-  if (alike_.empty()) return nullptr;  // mostly so for interactive ones: spare the hash
-  auto found = alike_.find(prefix);
-  return found == alike_.end() ? nullptr : found->second.begin()->item;
+Item* TaskOrder::FirstByKey() const {
+  if (!keeps_alike_) return ItemAt(by_key_.First());
+  return alike_.empty() ? nullptr : ItemAt(ItemAt(alike_.root())->alike_first);
 }
 
-uint64_t TaskOrder::Ahead(const Item& item) const {
-  Item probe = item;
-  if (item.due) return due_.CountLess(ByDeadline(probe));
-  return due_.size() + by_key_.CountLess(ByKey(probe));
+Item* TaskOrder::FirstAlike(const model::LocalityKey& prefix, size_t length) const {
+  auto side = [&](const Item& item) { return ComparePrefix(item.locality, prefix, length); };
+  auto first_of = [&](Handle tree) {
+    return tree == kNone ? nullptr : ItemAt(ItemAt(tree)->alike_first);
+  };
+  Item* top = ItemAt(alike_.root());
+  while (top && side(*top) != 0) {
+    top = ItemAt(side(*top) < 0 ? top->alike.right : top->alike.left);
+  }
+  if (!top) return nullptr;
+  Item* first = top;
+  for (Item* at = ItemAt(top->alike.left); at;) {
+    bool inside = side(*at) == 0;
+    if (inside) first = SmallerKey(SmallerKey(first, at), first_of(at->alike.right));
+    at = ItemAt(inside ? at->alike.left : at->alike.right);
+  }
+  for (Item* at = ItemAt(top->alike.right); at;) {
+    bool inside = side(*at) == 0;
+    if (inside) first = SmallerKey(SmallerKey(first, at), first_of(at->alike.left));
+    at = ItemAt(inside ? at->alike.right : at->alike.left);
+  }
+  return first;
 }
 
-Item* EarlierDeadline(Item* a, Item* b) {
-  if (!a || !b) return a ? a : b;
-  return std::tie(*b->deadline, b->id) < std::tie(*a->deadline, a->id) ? b : a;
-}
-
-Item* SmallerKey(Item* a, Item* b) {
-  if (!a || !b) return a ? a : b;
-  return std::tie(b->key, b->id) < std::tie(a->key, a->id) ? b : a;
+uint64_t TaskOrder::Ahead(const Item& item, bool due) const {
+  if (due) return due_.CountLess(item.self);
+  return SizeOf(due_) + by_key_.CountLess(item.self);
 }
 
 void WaitingTasks::Advance(base::WallTime now, Kind kind) {
@@ -124,8 +185,9 @@ void WaitingTasks::Advance(base::WallTime now, Kind kind) {
 }
 
 Item* WaitingTasks::FirstDue(Kind kind) const {
-  if (kind == Kind::kInteractive) return interactive_.FirstDue();
-  return EarlierDeadline(other_.FirstDue(), interactive_.FirstDue());
+  Item* first = interactive_.FirstDue();
+  if (kind == Kind::kInteractive) return first;
+  return EarlierDeadline(store_, other_.FirstDue(), first);
 }
 
 Item* WaitingTasks::FirstByKey(Kind kind) const {
@@ -133,15 +195,13 @@ Item* WaitingTasks::FirstByKey(Kind kind) const {
   return SmallerKey(other_.FirstByKey(), interactive_.FirstByKey());
 }
 
-Item* WaitingTasks::Alike(const model::LocalityKey& locality, Key limit, Kind kind) const {
-  Item* best = nullptr;
-  ForEachPrefix(locality, [&](const model::LocalityKey& prefix) {
-    Item* first = interactive_.FirstAlike(prefix);
-    if (kind == Kind::kAll) first = SmallerKey(first, other_.FirstAlike(prefix));
-    if (first && first->key <= limit) best = first;
-    return best != nullptr;
-  });
-  return best;
+Alike WaitingTasks::FirstAlike(Key limit) const {
+  for (size_t length = Length(before_); length > 0; --length) {
+    Item* first =
+        SmallerKey(other_.FirstAlike(before_, length), interactive_.FirstAlike(before_, length));
+    if (first && first->key <= limit) return {first, length};
+  }
+  return {};
 }
 
 bool WaitingTasks::DueMayGoFirst() const {
