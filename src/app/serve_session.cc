@@ -123,7 +123,7 @@ std::unique_ptr<service::Service> ServeSession::MakeService() {
       .make_queue =
           [this](const std::string& path) {
             queue::LocalQueueOptions queue;
-            queue.kept_for_ephemeral = kKeptForOnline;
+            queue.room.kept_for_ephemeral = kKeptForOnline;
             return queue::MakeLocalQueue(
                 runtime_, queue::MakeSqliteJournal({.path = path, .vfs = {}}), std::move(queue));
           },

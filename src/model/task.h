@@ -93,6 +93,7 @@ struct TaskRecord {
   base::WallTime
       eligible;  ///< max(submit, not_before, last parent terminal); unchanged by retries.
   std::optional<base::WallTime> retry_at;  ///< End of the backoff, while kBlocked for it.
+  std::optional<base::WallTime> ended;     ///< Once terminal, where it is known.
   std::string checkpoint;                  ///< <= 64 KiB, handed to the next claimer.
   Outcome outcome;                         ///< Once terminal.
   uint64_t finish_sequence = 0;  ///< Order of endings over the whole queue, from 1; 0 while live.

@@ -199,7 +199,7 @@ TEST_P(EphemeralConformance, WhatNeedsTheStoreIsRefusedByName) {
 }
 
 TEST_P(EphemeralConformance, CountsTowardsTheLimitOfLiveTasks) {
-  options().max_live_tasks = 3;
+  options().room.tasks = 3;
   Restart();
   Submit(Spec());
   SubmitAll({Online(), Online()});
@@ -214,8 +214,8 @@ TEST_P(EphemeralConformance, CountsTowardsTheLimitOfLiveTasks) {
 }
 
 TEST_P(EphemeralConformance, SomePlacesAreKeptForIt) {
-  options().max_live_tasks = 3;
-  options().kept_for_ephemeral = 1;
+  options().room.tasks = 3;
+  options().room.kept_for_ephemeral = 1;
   Restart();
   SubmitAll({Spec(), Spec()});
   EXPECT_THAT(TrySubmit({Spec()}), FailsWith(Code::kResourceExhausted));

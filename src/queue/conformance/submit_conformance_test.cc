@@ -305,7 +305,7 @@ TEST_P(SubmitConformance, ParentsOfNearlyCompleteJoinsGoFirst) {
 }
 
 TEST_P(SubmitConformance, AFullQueueRefusesWithAHintAndTakesWorkAgain) {
-  options().max_live_tasks = 3;
+  options().room.tasks = 3;
   Restart();
   SubmitMany(2);
   auto refused = TrySubmit({Spec(), Spec()});
@@ -317,12 +317,38 @@ TEST_P(SubmitConformance, AFullQueueRefusesWithAHintAndTakesWorkAgain) {
   SubmitMany(2);
 }
 
-TEST_P(SubmitConformance, RecordsAreLimitedToo) {
-  options().max_tasks = 1;
+TEST_P(SubmitConformance, ATenantHasItsOwnBounds) {
+  options().room.tasks_per_tenant = 2;
+  options().room.bytes_per_tenant = 100;
   Restart();
-  Submit(Spec());
+  auto of = [](std::string tenant, uint64_t bytes) {
+    TaskSpec spec = Spec();
+    spec.tenant = std::move(tenant);
+    spec.payload = {1, 0, bytes};
+    return spec;
+  };
+  SubmitAll({of("ann", 10), of("ann", 10)});
+  auto refused = TrySubmit({of("ann", 10)});
+  ASSERT_THAT(refused, FailsWith(Code::kResourceExhausted));
+  EXPECT_GE(refused.error().retry_after(), 1s);
+  Submit(of("bob", 60));
+  EXPECT_THAT(TrySubmit({of("bob", 60)}), FailsWith(Code::kResourceExhausted));
+  Submit(of("bob", 40));
+  for (int i = 0; i < 4; ++i) EXPECT_THAT(Complete(RunOne()), Succeeds());
+  SubmitAll({of("ann", 50), of("bob", 100)});
+}
+
+TEST_P(SubmitConformance, TheBytesOfAllRequestsAreBounded) {
+  options().room.bytes = 100;
+  Restart();
+  TaskSpec spec = Spec();
+  spec.payload = {1, 0, 60};
+  Submit(spec);
+  EXPECT_THAT(TrySubmit({spec}), FailsWith(Code::kResourceExhausted));
   EXPECT_THAT(Complete(RunOne()), Succeeds());
-  EXPECT_EQ(SubmitError(Spec()).code(), Code::kResourceExhausted);
+  Submit(spec);
+  Restart();  // what lives is counted anew
+  EXPECT_THAT(TrySubmit({spec}), FailsWith(Code::kResourceExhausted));
 }
 
 INSTANTIATE_TEST_SUITE_P(Queues, SubmitConformance, ::testing::ValuesIn(Implementations()),

@@ -15,6 +15,7 @@ namespace {
 constexpr uint32_t kMaxClaim = 10'000;
 constexpr size_t kMaxCheckpointBytes = size_t{64} * 1024;
 constexpr base::Micros kMaxLease = std::chrono::hours(24);
+constexpr base::Micros kShortestWait = std::chrono::milliseconds(1);
 
 base::Result<> CheckClaim(const ClaimRequest& request) {
   if (request.max_tasks < 1 || request.max_tasks > kMaxClaim) {
@@ -30,21 +31,6 @@ base::Result<> CheckClaim(const ClaimRequest& request) {
 
 }  // namespace
 
-struct LocalQueue::Waiter {
-  const ClaimRequest& request;
-  runtime::Event event;
-  bool woken = false;
-
-  bool Serves(const std::string& lane, bool interactive) const {
-    if (request.interactive_only && !interactive) return false;
-    return std::ranges::find(request.lanes, lane) != request.lanes.end();
-  }
-  void Wake() {
-    woken = true;
-    event.NotifyAll();
-  }
-};
-
 Awaitable<base::Result<std::vector<ClaimedTask>>> LocalQueue::Claim(ClaimRequest request) {
   INFERQ_CO_TRY(Ready());
   INFERQ_CO_TRY(CheckClaim(request));
@@ -54,7 +40,11 @@ Awaitable<base::Result<std::vector<ClaimedTask>>> LocalQueue::Claim(ClaimRequest
     if (!claimed.empty() || SteadyNow() >= request.wait_until) co_return claimed;
     Waiter waiter{.request = request, .event = runtime::Event(runtime_)};
     auto place = waiters_.insert(waiters_.end(), &waiter);
-    co_await waiter.event.WaitUntil(request.wait_until);
+    // A tenant whose tokens of this minute are used up is tried again when it has some.
+    base::SteadyTime until = request.wait_until;
+    if (auto eligible = scheduler_->NextEligible(request.lanes, WallNow()))
+      until = std::min(until, SteadyNow() + std::max(*eligible - WallNow(), kShortestWait));
+    co_await waiter.event.WaitUntil(until);
     waiters_.erase(place);
     if (phase_ != Phase::kOpen) co_return std::vector<ClaimedTask>{};
     INFERQ_CO_TRY(Ready());
@@ -76,13 +66,17 @@ std::vector<ClaimedTask> LocalQueue::PickNow(const ClaimRequest& request) {
 // The scheduler has charged the tenant already.
 ClaimedTask LocalQueue::Lease(Task& task, const ClaimRequest& request) {
   task.fence = fences_.Next();
-  task.lease = std::make_unique<ActiveLease>(request.worker, SteadyNow() + request.lease);
+  LeaveWindow(task);
+  task.lease = std::make_unique<ActiveLease>(ActiveLease{.worker = request.worker,
+                                                         .expires = SteadyNow() + request.lease,
+                                                         .ttl = request.lease,
+                                                         .external = request.external});
   lease_due_.Add(task.lease->expires, task.id);
   Charged(task);
   MoveTo(task, State::kLeased, Wait::kRides);
   ClaimedTask claimed{.id = task.id,
                       .fence = task.fence,
-                      .spec = tasks_.SpecOf(task),
+                      .spec = SpecOf(task),
                       .attempt = task.attempts + 1,
                       .alone = task.suspect,
                       .checkpoint = {},
@@ -160,11 +154,14 @@ RenewalReply LocalQueue::RenewOne(Renewal& renewal) {
     const Task* task = tasks_.Find(renewal.task.id);
     bool cancelled =
         task != nullptr && task->fence == renewal.task.fence && task->state == State::kCancelled;
+    Group group = 0;
+    cancelled |= ToldTwice(renewal.task, State::kCancelled, group);
     return cancelled ? RenewalReply::kCancelRequested : RenewalReply::kLost;
   }
   Task& task = **held;
   lease_due_.Remove(task.lease->expires, task.id);
-  task.lease->expires = SteadyNow() + std::clamp(renewal.lease, base::Micros(1), kMaxLease);
+  task.lease->ttl = std::clamp(renewal.lease, base::Micros(1), kMaxLease);
+  task.lease->expires = SteadyNow() + task.lease->ttl;
   lease_due_.Add(task.lease->expires, task.id);
   if (renewal.checkpoint && renewal.checkpoint->size() <= kMaxCheckpointBytes) {
     task.Extra().checkpoint = *std::move(renewal.checkpoint);

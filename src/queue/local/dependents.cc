@@ -1,5 +1,7 @@
 #include "queue/local/dependents.h"
 
+#include <algorithm>
+
 namespace inferq::queue {
 
 using model::TaskId;
@@ -21,6 +23,15 @@ std::vector<TaskId> Dependents::ChildrenOf(TaskId parent) const {
   auto found = parents_.find(parent);
   if (found == parents_.end()) return {};
   return {found->second.children.begin(), found->second.children.end()};
+}
+
+std::vector<TaskId> Dependents::ParentsIn(TaskId first, TaskId last) const {
+  std::vector<TaskId> parents;
+  for (const auto& [id, parent] : parents_) {
+    if (id >= first && id <= last) parents.push_back(id);
+  }
+  std::ranges::sort(parents);
+  return parents;
 }
 
 int Dependents::BoostOf(TaskId parent) const {

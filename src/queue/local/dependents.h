@@ -20,6 +20,9 @@ class Dependents {
   void Remove(model::TaskId child, std::span<const model::TaskId> parents);
   /// In order of id.
   std::vector<model::TaskId> ChildrenOf(model::TaskId parent) const;
+  bool HasChildren(model::TaskId parent) const { return parents_.contains(parent); }
+  /// The parents with an id in [first, last], in order. Looks at all that there are.
+  std::vector<model::TaskId> ParentsIn(model::TaskId first, model::TaskId last) const;
 
   /// Points that waiting children add to the parent's priority, before the cap.
   int BoostOf(model::TaskId parent) const;

@@ -30,12 +30,22 @@ Awaitable<std::vector<base::Result<>>> LocalQueue::Complete(std::vector<Completi
   co_return co_await Acknowledge(std::move(items), group);
 }
 
+// Whether a line, which leaves no task behind, ended like this by the same claim a short while ago.
+bool LocalQueue::ToldTwice(const TaskRef& ref, State state, Group& group) const {
+  auto found = recent_.find(ref.id);
+  bool same = found != recent_.end() && found->second.fence == ref.fence &&
+              found->second.state == state && tasks_.Find(ref.id) == nullptr;
+  if (same) group = std::max(group, found->second.change);
+  return same;
+}
+
 base::Result<> LocalQueue::CompleteOne(const Completion& completion, Group& group) {
   const Task* known = tasks_.Find(completion.task.id);
   if (known && known->state == State::kSucceeded && known->fence == completion.task.fence) {
     group = std::max(group, known->change);  // told twice
     return {};
   }
+  if (ToldTwice(completion.task, State::kSucceeded, group)) return {};
   INFERQ_ASSIGN(Task * task, Holding(completion.task));
   if (task->state != State::kRunning) {
     return base::Fail(Code::kFailedPrecondition, "{} was not started", ToString(task->id));
@@ -69,6 +79,7 @@ base::Result<> LocalQueue::FailOne(Failure& failure, Group& group) {
     group = std::max(group, known->change);  // told twice
     return {};
   }
+  if (ToldTwice(failure.task, State::kFailed, group)) return {};
   INFERQ_ASSIGN(Task * task, Holding(failure.task));
   JoinGroup(*task, group);
   if (failure.crashed) {
@@ -104,6 +115,7 @@ void LocalQueue::Crashed(Task& task, Failure& failure) {
 }
 
 void LocalQueue::Retry(Task& task) {
+  if (CutOf(task)) return Enqueue(task, Wait::kAwaited);  // ends it
   MoveTo(task, State::kBlocked, Wait::kAwaited);
   task.Extra().retry_at = WallNow() + Backoff(std::max<uint32_t>(1, task.attempts));
   TryUnblock(task, Wait::kAwaited);

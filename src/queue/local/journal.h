@@ -33,7 +33,7 @@ struct StateRow {
   uint32_t crashes = 0;
   bool suspect = false;
   base::WallTime eligible;
-  std::optional<base::WallTime> retry_at;
+  std::optional<base::WallTime> retry_at;  ///< End of the backoff; once terminal: when it ended.
   model::Outcome outcome;
   uint64_t finish_sequence = 0;
   /// Of a lease that another process holds: it outlives a restart. "": none, or our own.
@@ -141,6 +141,7 @@ struct RecoveryVisitor {
   /// A line that has ended, in order of batch and line.
   std::function<void(model::BatchId, uint64_t line, model::State)> on_line{};
   std::function<void(PauseRow)> on_pause{};
+  std::function<void(PastRow)> on_past{};
 };
 
 /// Reads what is durable beside the writer, which never waits for it. Any one thread at a time.

@@ -13,16 +13,30 @@ using model::TaskId;
 // Batch numbers and ephemeral ids of one incarnation start at a multiple of this, so that a number
 // handed out but not stored before a crash is not handed out again.
 constexpr uint64_t kNumbersPerIncarnation = uint64_t{1} << 24;
+// The journal's own time: after a commit, and while there is more to do.
+constexpr base::Micros kMaintainAfter = std::chrono::milliseconds(100);
+constexpr base::Micros kMaintainAgain = std::chrono::milliseconds(5);
 
 struct LocalQueue::Recovered {
   explicit Recovered(uint16_t shard) : tasks(shard) {}
   TaskTable tasks;
   std::vector<KeyRow> keys;
   std::vector<TenantTime> times;
+  struct Batch {
+    explicit Batch(BatchRow r) : row(std::move(r)), states(row.plan.lines - row.plan.first_line) {}
+    BatchRow row;
+    LineStates states;
+  };
+  std::map<model::BatchId, Batch> batches;
+  std::vector<PauseRow> pauses;
+  std::vector<uint64_t> past_blobs;
+  std::unique_ptr<JournalReader> reader;
   Meta meta;
   std::optional<base::Error> error;
 
   void AddTask(SpecRow spec, StateRow state, std::string checkpoint);
+  void AddLine(model::BatchId batch, uint64_t line, State state);
+  const Batch* BatchOf(const Task& task) const;
   base::Result<> Check();
 };
 
@@ -49,12 +63,38 @@ void LocalQueue::Recovered::AddTask(SpecRow spec, StateRow state, std::string ch
                                          ToString(id), tasks.shard()));
 }
 
-// What one row cannot tell.
+void LocalQueue::Recovered::AddLine(model::BatchId id, uint64_t line, State state) {
+  auto found = batches.find(id);
+  bool known = found != batches.end() && line >= found->second.row.plan.first_line &&
+               line < found->second.row.plan.lines && IsTerminal(state);
+  if (known) {
+    uint64_t at = line - found->second.row.plan.first_line;
+    if (!found->second.states.Get(at)) return found->second.states.Set(at, state);
+  }
+  error = base::Error(
+      base::Code::kDataLoss,
+      fmt::format("the store contradicts itself about line {} of {}", line, ToString(id)));
+}
+
+// The batch of lines that the task is a line of; nullptr: it is none.
+const LocalQueue::Recovered::Batch* LocalQueue::Recovered::BatchOf(const Task& task) const {
+  auto found = batches.find(task.batch);
+  bool line = found != batches.end() && task.id >= found->second.row.first;
+  return line ? &found->second : nullptr;
+}
+
+// What one row cannot tell. A parent may be gone once its children are let go.
 base::Result<> LocalQueue::Recovered::Check() {
   tasks.ForEach([this](Task& task) {
-    if (!task.extra) return;
+    bool waits = task.state == State::kBlocked && task.extra && !task.extra->retry_at;
+    if (!waits) return;
     for (TaskId parent : task.extra->parents) {
       if (tasks.Find(parent) != nullptr) continue;
+      bool line = std::ranges::any_of(batches, [parent](const auto& entry) {
+        const BatchRow& row = entry.second.row;
+        return parent >= row.first && parent.value - row.first.value < row.plan.lines;
+      });
+      if (line) continue;
       error = base::Error(base::Code::kDataLoss,
                           fmt::format("{}, a parent of {}, is missing from the store",
                                       ToString(parent), ToString(task.id)));
@@ -81,6 +121,7 @@ LocalQueue::LocalQueue(runtime::Runtime& runtime, std::unique_ptr<Journal> journ
 LocalQueue::~LocalQueue() {
   if (timer_ != 0) runtime_.CancelTimer(timer_);
   if (charge_timer_ != 0) runtime_.CancelTimer(charge_timer_);
+  if (maintenance_timer_ != 0) runtime_.CancelTimer(maintenance_timer_);
 }
 
 std::unique_ptr<Queue> MakeLocalQueue(runtime::Runtime& runtime, std::unique_ptr<Journal> journal,
@@ -102,8 +143,21 @@ Awaitable<base::Result<>> LocalQueue::Open() {
     visitor.on_task = [&](SpecRow spec, StateRow state, std::string checkpoint) {
       recovered->AddTask(std::move(spec), std::move(state), std::move(checkpoint));
     };
+    visitor.on_batch = [&](BatchRow row) {
+      model::BatchId id = row.plan.batch;
+      recovered->batches.emplace(id, Recovered::Batch(std::move(row)));
+    };
+    visitor.on_line = [&](model::BatchId batch, uint64_t line, State state) {
+      recovered->AddLine(batch, line, state);
+    };
+    visitor.on_pause = [&](PauseRow row) { recovered->pauses.push_back(std::move(row)); };
+    visitor.on_past = [&](PastRow row) {
+      recovered->past_blobs.push_back(row.outcome.result.blob);
+    };
     INFERQ_TRY(journal->Open(visitor));
-    return recovered->Check();
+    INFERQ_TRY(recovered->Check());
+    INFERQ_ASSIGN(recovered->reader, journal->NewReader());
+    return {};
   };
   base::Result<> opened = co_await runtime_.RunBlocking(runtime::kJournalLane, std::move(read));
   if (!opened) {
@@ -114,7 +168,9 @@ Awaitable<base::Result<>> LocalQueue::Open() {
   commits_->Request();
   opened = co_await commits_->WaitFor(commits_->current());
   phase_ = opened ? Phase::kOpen : Phase::kClosed;
+  for (auto& [id, batch] : batches_) ReadAheadAll(*batch);
   ArmTimer();
+  ScheduleMaintenance(kMaintainAfter);
   co_return opened;
 }
 
@@ -134,24 +190,23 @@ void LocalQueue::Adopt(Recovered& recovered) {
   tasks_ = std::move(recovered.tasks);
   tasks_.SkipTo(recovered.meta.last_task);
   tasks_.StartEphemeralAfter(first_number);
-  opened_ = SteadyNow();
+  reader_ = std::move(recovered.reader);
   for (const KeyRow& row : recovered.keys) keys_.Add(row);
+  for (uint64_t blob : recovered.past_blobs) UseBlob(blob);
+  for (const PauseRow& row : recovered.pauses) {
+    pauses_.insert(row);
+    ApplyPause(row, true);
+  }
+  AdoptRecords(recovered);
+  // Charges made before are in the stored times already.
   for (const TenantTime& row : recovered.times) {
     scheduler_->RestoreVirtualTime(row.tenant, row.virtual_time);
     stored_times_[row.tenant] = row.virtual_time;
   }
-  std::vector<Task*> ended;
-  tasks_.ForEach([&](Task& task) {
-    AdoptTask(task);
-    if (IsTerminal(task.state)) ended.push_back(&task);
-  });
-  std::ranges::sort(ended, {}, &Task::finish_sequence);
-  for (Task* task : ended) {
-    index_.AddFinish(task->finish_sequence, task->id, task->tenant, task->batch);
-    last_finish_ = std::max(last_finish_, task->finish_sequence);
-  }
   tasks_.ForEach([this](Task& task) {  // all are known now: parents may have larger ids
     if (task.state == State::kQueued) scheduler_->Add(EntryOf(task));
+    auto cut = HasLease(task.state) ? std::nullopt : CutOf(task);
+    if (cut) return End(task, cut->first, base::Code::kCancelled, std::move(cut->second));
     if (task.state != State::kBlocked) return;
     bool retries = task.extra && task.extra->retry_at;  // it was let go by its parents
     if (!retries) WaitForParents(task);
@@ -159,20 +214,95 @@ void LocalQueue::Adopt(Recovered& recovered) {
   });
 }
 
-// A lease died with the process that gave it. A start is taken back: a crash of ours says nothing
-// against the task, so it costs no attempt.
-void LocalQueue::AdoptTask(Task& task) {
-  index_.Add(task.id, task.tenant, task.batch);
-  if (HasLease(task.state)) {
-    if (task.state == State::kRunning && task.attempts > 0) --task.attempts;
-    task.state = State::kQueued;
-    ++task.version;
-    Changed(task, kDirtyState, Wait::kRides);
+// Batches and tasks in the order of their ids, then endings in theirs.
+void LocalQueue::AdoptRecords(Recovered& recovered) {
+  std::map<TaskId, Recovered::Batch*> batches;
+  for (auto& [id, batch] : recovered.batches) {
+    if (!batch.row.forgotten) batches[batch.row.first] = &batch;
   }
-  index_.Count(task.tenant, task.batch, std::nullopt, task.state);
+  auto next = batches.begin();
+  auto adopt_batches_to = [&](TaskId id) {
+    for (; next != batches.end() && next->first <= id; ++next) {
+      AdoptBatch(std::move(next->second->row), std::move(next->second->states));
+    }
+  };
+  std::vector<Task*> ended;
+  tasks_.ForEach([&](Task& task) {
+    adopt_batches_to(task.id);
+    AdoptTask(task);
+    if (IsTerminal(task.state)) ended.push_back(&task);
+  });
+  adopt_batches_to(TaskId{UINT64_MAX});
+  std::ranges::sort(ended, {}, &Task::finish_sequence);
+  for (Task* task : ended) {
+    if (!task->ended) task->ended = WallNow();
+    index_.AddFinish(task->finish_sequence, task->id, task->tenant, task->batch);
+    last_finish_ = std::max(last_finish_, task->finish_sequence);
+    Retain(*task);
+  }
+}
+
+// A batch as it was stored. What is counted for its lines with tasks is corrected with those.
+void LocalQueue::AdoptBatch(BatchRow stored, LineStates states) {
+  LineBatch& batch = AddBatch(std::move(stored));
+  batch.states = std::move(states);
+  const BatchRow& row = batch.row;
+  open_lines_ -= row.cut ? batch.states.lines() : batch.states.ended();
+  if (row.cut && row.plan.expires_at) batch_expiry_due_.Remove(*row.plan.expires_at, row.first);
+  uint64_t counts[model::kStateCount] = {};
+  for (uint64_t line = 0; line < batch.states.lines(); ++line) {
+    State state = batch.states.Get(line).value_or(row.cut.value_or(State::kQueued));
+    ++counts[static_cast<size_t>(state)];
+  }
+  for (int i = 0; i < model::kStateCount; ++i) {
+    if (counts[i] == 0) continue;
+    index_.Count(batch.tenant, row.plan.batch, std::nullopt, static_cast<State>(i), counts[i]);
+  }
+  uint64_t first = batch.states.NextLive(0).value_or(batch.states.lines());
+  for (LineCursor& cursor : batch.cursors) {
+    cursor.next = row.plan.first_line + first;
+    cursor.eligible = row.created + row.pace * static_cast<int64_t>(first);
+  }
+}
+
+// Leases of our own died with us. A start is taken back: a crash of ours says nothing against the
+// task, so it costs no attempt. Leases of other processes go on.
+void LocalQueue::AdoptTask(Task& task) {
+  LineBatch* batch = BatchAt(task.id);
+  if (batch != nullptr) {
+    task.is_line = true;
+    task.edited = task.priority != batch->row.plan.priority ||
+                  std::optional<base::WallTime>(task.deadline) != batch->row.plan.deadline;
+    ++batch->tasks;
+  } else {
+    index_.Add(task.id, task.id, task.tenant, task.batch);
+    UseBlob(task.payload.blob);
+    if (IsTerminal(task.state)) UseBlob(task.result.blob);
+  }
+  if (HasLease(task.state)) AdoptLease(task);
+  auto from =
+      batch == nullptr ? std::nullopt : std::optional(batch->row.cut.value_or(State::kQueued));
+  if (from != task.state) index_.Count(task.tenant, task.batch, from, task.state);
   if (IsTerminal(task.state)) return;
-  ++live_;
-  if (task.expires_at) expiry_due_.Add(*task.expires_at, task.id);
+  if (batch == nullptr) {
+    ++live_;
+    Use(task);
+  }
+  if (task.expires_at && batch == nullptr) expiry_due_.Add(*task.expires_at, task.id);
+}
+
+void LocalQueue::AdoptLease(Task& task) {
+  if (task.lease) {
+    task.lease->expires = SteadyNow() + task.lease->ttl;
+    task.lease->started = SteadyNow();
+    lease_due_.Add(task.lease->expires, task.id);
+    scheduler_->Charge(TenantName(task), EntryOf(task).cost);
+    return;
+  }
+  if (task.state == State::kRunning && task.attempts > 0) --task.attempts;
+  task.state = State::kQueued;
+  ++task.version;
+  Changed(task, kDirtyState, Wait::kRides);
 }
 
 Awaitable<base::Result<>> LocalQueue::Close() {
@@ -192,12 +322,15 @@ Awaitable<base::Result<>> LocalQueue::Close() {
   co_return result ? closed : result;
 }
 
-bool LocalQueue::healthy() const { return phase_ == Phase::kOpen && !commits_->failure(); }
+bool LocalQueue::healthy() const {
+  return phase_ == Phase::kOpen && !commits_->failure() && !maintenance_failure_;
+}
 
 // Whether calls are served.
 base::Result<> LocalQueue::Ready() const {
   if (phase_ != Phase::kOpen) return base::Fail(base::Code::kUnavailable, "the queue is not open");
-  if (const auto& failure = commits_->failure()) {
+  const auto& failure = commits_->failure() ? commits_->failure() : maintenance_failure_;
+  if (failure) {
     return base::Fail(CodeForCaller(*failure), "the store failed, restart to recover: {}",
                       failure->message());
   }
@@ -224,7 +357,10 @@ Awaitable<LocalQueue::Items> LocalQueue::Acknowledge(Items items, Group group) {
 // The rows of the group whose commit starts now.
 ChangeSet LocalQueue::Collect() {
   ChangeSet changes;
-  for (TaskId id : std::exchange(dirty_, {})) CollectTask(*tasks_.Find(id), changes);
+  for (TaskId id : std::exchange(dirty_, {})) {
+    if (Task* task = tasks_.Find(id)) CollectTask(*task, changes);  // else dropped since
+  }
+  CollectBatches(changes);
   changes.keys = std::exchange(new_keys_, {});
   changes.removed_keys = std::exchange(old_keys_, {});
   if (std::exchange(charged_, false)) CollectTenantTimes(changes);
@@ -236,11 +372,27 @@ ChangeSet LocalQueue::Collect() {
 
 void LocalQueue::CollectTask(Task& task, ChangeSet& changes) {
   uint8_t dirty = std::exchange(task.dirty, uint8_t{0});
-  if (dirty & kDirtySpec) changes.specs.push_back({task.id, tasks_.SpecOf(task), task.submitted});
+  if (dirty & kDirtySpec) changes.specs.push_back({task.id, SpecOf(task), task.submitted});
   if (dirty & kDirtyState) changes.states.push_back(tasks_.StateOf(task));
   if (dirty & kDirtyCheckpoint) {
     changes.checkpoints.push_back({task.id, task.extra ? task.extra->checkpoint : std::string()});
   }
+}
+
+void LocalQueue::CollectBatches(ChangeSet& changes) {
+  for (model::BatchId id : std::exchange(dirty_batches_, {})) {
+    LineBatch* batch = FindBatch(id);
+    if (batch == nullptr) continue;  // forgotten since
+    batch->dirty = false;
+    changes.batches.push_back(batch->row);
+  }
+  std::ranges::move(std::exchange(forgotten_, {}), std::back_inserter(changes.batches));
+  changes.lines = std::exchange(ended_lines_, {});
+  changes.removed_lines = std::exchange(revived_lines_, {});
+  changes.removed_tasks = std::exchange(dropped_tasks_, {});
+  changes.past = std::exchange(past_, {});
+  changes.pauses = std::exchange(new_pauses_, {});
+  changes.removed_pauses = std::exchange(old_pauses_, {});
 }
 
 void LocalQueue::CollectTenantTimes(ChangeSet& changes) {
@@ -261,9 +413,31 @@ Meta LocalQueue::CurrentMeta() const {
 
 void LocalQueue::ApplyDeltas() {
   for (const Delta& delta : std::exchange(deltas_in_flight_, {})) {
-    const Task& task = *tasks_.Find(delta.id);
-    index_.Count(task.tenant, task.batch, delta.from, delta.to);
+    index_.Count(delta.tenant, delta.batch, delta.from, delta.to, delta.count);
   }
+  ScheduleMaintenance(kMaintainAfter);
+}
+
+void LocalQueue::ScheduleMaintenance(base::Micros delay) {
+  if (maintenance_timer_ != 0 || maintaining_ || phase_ != Phase::kOpen) return;
+  maintenance_timer_ = runtime_.CallAt(SteadyNow() + delay, [this] {
+    maintenance_timer_ = 0;
+    Maintain();
+  });
+}
+
+// What the journal may do in its own time, between two commits.
+void LocalQueue::Maintain() {
+  if (!healthy()) return;
+  maintaining_ = true;
+  auto more = std::make_shared<base::Result<bool>>(false);
+  runtime_.PostBlocking(
+      runtime::kJournalLane, [journal = journal_, more] { *more = journal->Maintain(); },
+      WhileAlive([this, more] {
+        maintaining_ = false;
+        if (!*more) maintenance_failure_ = more->error();
+        if (more->value_or(false)) ScheduleMaintenance(kMaintainAgain);
+      }));
 }
 
 }  // namespace inferq::queue

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <algorithm>
+#include <deque>
 #include <list>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -15,16 +18,19 @@
 #include "queue/local/fence_source.h"
 #include "queue/local/group_commit.h"
 #include "queue/local/idempotency.h"
+#include "queue/local/line_batch.h"
 #include "queue/local/local_queue.h"
+#include "queue/local/rate_meter.h"
 #include "queue/local/task_index.h"
 #include "queue/local/task_table.h"
 #include "runtime/event.h"
 
 namespace inferq::queue {
 
-/// See local_queue.h. Calls are in submit.cc, claim.cc, endings.cc, edit.cc, query.cc and
-/// lifecycle.cc; the changes of state that they share are in transitions.cc, and what time does is
-/// in timers.cc.
+/// See local_queue.h. Calls are in submit.cc, claim.cc, endings.cc, edit.cc, query.cc, explain.cc,
+/// batches.cc and lifecycle.cc; the changes of state that they share are in transitions.cc, lines
+/// of batches in lines.cc, what time does in timers.cc, and what becomes of ended tasks in
+/// retention.cc.
 ///
 /// A call changes memory in one go, without suspending, and only then waits for the commit: so each
 /// group holds whole calls.
@@ -77,9 +83,22 @@ class LocalQueue final : public Queue {
 
   // A count of states that becomes visible when its group is durable.
   struct Delta {
-    model::TaskId id;
+    NameId tenant = 0;
+    model::BatchId batch;
     std::optional<model::State> from;
-    model::State to = model::State::kBlocked;
+    std::optional<model::State> to;
+    uint64_t count = 1;
+  };
+  // What a tenant has in the queue, without lines of batches.
+  struct Usage {
+    uint64_t tasks = 0;
+    uint64_t bytes = 0;
+  };
+  // A line that ended a short while ago, for claimers that tell it twice.
+  struct RecentEnding {
+    model::Fence fence;
+    model::State state = model::State::kSucceeded;
+    Group change = 0;
   };
   // One spec of a Submit, after validation: the task that it means.
   struct Slot {
@@ -87,18 +106,40 @@ class LocalQueue final : public Queue {
     std::optional<size_t> same_as;  // an earlier spec of this call with the same key
     bool fresh() const { return !existing && !same_as; }
   };
-  struct Waiter;     // a Claim that waits for work
+  // A Claim that waits for work.
+  struct Waiter {
+    const ClaimRequest& request;
+    runtime::Event event;
+    bool woken = false;
+
+    bool Serves(const std::string& lane, bool interactive) const {
+      if (request.interactive_only && !interactive) return false;
+      return std::ranges::find(request.lanes, lane) != request.lanes.end();
+    }
+    void Wake() {
+      woken = true;
+      event.NotifyAll();
+    }
+  };
   struct Recovered;  // what Open reads
 
   // --- lifecycle.cc
   base::Result<> Ready() const;
   void Adopt(Recovered& recovered);
+  void AdoptRecords(Recovered& recovered);
   void AdoptTask(Task& task);
+  void AdoptBatch(BatchRow stored, LineStates states);
+  void AdoptLease(Task& task);
   ChangeSet Collect();
   void CollectTask(Task& task, ChangeSet& changes);
   void CollectTenantTimes(ChangeSet& changes);
   Meta CurrentMeta() const;
+  void CollectBatches(ChangeSet& changes);
   void ApplyDeltas();
+  void ScheduleMaintenance(base::Micros delay);
+  void Maintain();
+  template <class Fn>
+  auto WhileAlive(Fn fn);
   Awaitable<base::Result<>> Durable(Group group);
   Awaitable<Items> Acknowledge(Items items, Group group);
 
@@ -116,15 +157,20 @@ class LocalQueue final : public Queue {
            model::Extent result = {});
   void EndOne(Task& task, model::State to, base::Code code, std::string message,
               model::Extent result);
-  void EndChildren(model::TaskId id);
-  void FailForParent(Task& child, const Task& parent);
+  void EndChildren(model::TaskId id, model::State state);
+  void FailForParent(Task& child, model::TaskId parent, model::State state);
+  std::optional<model::State> KnownState(model::TaskId id) const;
+  void Use(const Task& task);
+  void Unuse(const Task& task);
+  void UseBlob(uint64_t blob);
+  void UnuseBlob(uint64_t blob);
   void ParentEnded(Task& child);
   void WaitForParents(Task& task);
   void StopWaitingForParents(Task& task);
   int ContributionOf(const Task& child) const;
   void AddContribution(const Task& child, int points);
-  const Task* ParentThatForbids(const Task& task) const;
-  static bool Forbids(const Task& child, const Task& parent);
+  std::optional<std::pair<model::TaskId, model::State>> ParentThatForbids(const Task& task) const;
+  static bool Forbids(const Task& child, model::State parent);
   sched::Key KeyOf(const Task& task) const;
   sched::Entry EntryOf(const Task& task) const;
   const std::string& TenantName(const Task& task) const { return tasks_.names()[task.tenant]; }
@@ -138,12 +184,55 @@ class LocalQueue final : public Queue {
   base::Result<> CheckParents(const std::vector<model::TaskSpec>& specs, size_t index) const;
   base::Result<Slot> FindByKey(const std::vector<model::TaskSpec>& specs, size_t index,
                                std::unordered_map<std::string, size_t>& by_key) const;
-  base::Result<> CheckRoom(size_t added, bool ephemeral) const;
+  base::Result<> CheckRoom(const std::vector<model::TaskSpec>& specs,
+                           const std::vector<Slot>& slots) const;
   std::chrono::milliseconds RetryAfter(uint64_t excess) const;
   std::vector<model::TaskId> Apply(std::vector<model::TaskSpec> specs,
                                    const std::vector<Slot>& slots);
   void AddTask(Task& task, model::TaskSpec spec);
   void Admit(Task& task);
+
+  // --- batches.cc
+  base::Result<> CheckPlan(const BatchPlan& plan) const;
+  LineBatch& AddBatch(BatchRow row);
+  void BatchChanged(LineBatch& batch, Wait wait);
+  LineBatch* FindBatch(model::BatchId id) const;
+  void CutBatch(LineBatch& batch, model::State to, std::string message, bool running_too);
+  void CutWaiting(LineBatch& batch, Task& task, model::State to);
+  bool MatchesBatch(const LineBatch& batch, const TaskFilter& filter) const;
+  void DropBatch(LineBatch& batch);
+  void EditLines(LineBatch& batch);
+
+  // --- lines.cc
+  LineBatch* BatchAt(model::TaskId id) const;
+  LineCursor* CursorOf(LineBatch& batch, NameId lane);
+  void ReadAhead(LineBatch& batch, LineCursor& cursor);
+  void ReadAheadAll(LineBatch& batch);
+  void TakeLines(model::BatchId id, NameId lane, uint64_t first,
+                 base::Result<std::vector<LineInfo>> lines);
+  void IndexFailed(LineBatch& batch, LineCursor& cursor, const base::Error& error);
+  uint32_t WindowOf(const LineBatch& batch) const;
+  std::optional<base::Micros> PaceOf(const LineBatch& batch) const;
+  Task& MakeLine(LineBatch& batch, uint64_t line, const LineInfo& info);
+  void LeaveWindow(Task& task);
+  bool RowSaysMore(const Task& task) const;
+  std::optional<std::pair<model::State, std::string>> CutOf(const Task& task) const;
+  void RetireLine(Task& task);
+  void DropLine(Task& task);
+  Awaitable<base::Result<>> Summon(std::vector<model::TaskId> ids);
+  void Dismiss(const std::vector<model::TaskId>& ids);
+  Awaitable<base::Result<std::vector<model::TaskRecord>>> ReadRecords(model::BatchId batch,
+                                                                      std::vector<uint64_t> lines,
+                                                                      std::vector<LineRow> rows);
+  Awaitable<base::Result<model::TaskRecord>> GetLine(model::BatchId batch, uint64_t line);
+  model::TaskSpec SpecOf(const Task& task) const;
+  model::TaskRecord RecordOf(const Task& task) const;
+
+  // --- retention.cc
+  void Retain(const Task& task);
+  void DropEnded();
+  bool Droppable(const Task& task) const;
+  void DropTask(Task& task);
 
   // --- claim.cc
   std::vector<ClaimedTask> PickNow(const ClaimRequest& request);
@@ -156,6 +245,7 @@ class LocalQueue final : public Queue {
   void WakeAllClaims();
 
   // --- endings.cc
+  bool ToldTwice(const TaskRef& ref, model::State state, Group& group) const;
   base::Result<> CompleteOne(const Completion& completion, Group& group);
   base::Result<> FailOne(Failure& failure, Group& group);
   void LearnRunTime(const Task& task);
@@ -164,8 +254,17 @@ class LocalQueue final : public Queue {
   base::Micros Backoff(uint32_t attempts);
   base::Result<> ReleaseOne(const TaskRef& ref, Group& group);
 
+  // --- explain.cc
+  void ExplainBlocked(const Task& task, Explanation& why) const;
+  void ExplainQueued(const Task& task, Explanation& why) const;
+  std::optional<base::WallTime> ExpectedStart(const Task& task, uint64_t ahead) const;
+
   // --- edit.cc
   base::Result<> CancelOne(model::TaskId id, Group& group);
+  void ApplyPause(const PauseRow& row, bool paused);
+  bool IsPaused(model::BatchId batch) const;
+  uint64_t CutBatches(const TaskFilter& filter, Group& durable);
+  uint64_t PassLines(model::TaskId id) const;
   base::Result<> RequeueOne(model::TaskId id);
   void Revive(Task& task);
   base::Result<model::Version> EditOne(const EditRequest& request, Group& group);
@@ -174,8 +273,11 @@ class LocalQueue final : public Queue {
   Awaitable<base::Result<>> Settled(Group change);
   bool Matches(const Task& task, const TaskFilter& filter) const;
   const TaskGroup* GroupOf(const TaskFilter& filter) const;
-  const Task* NextById(const TaskGroup& group, uint64_t& cursor) const;
+  model::TaskId NextById(const TaskGroup& group, uint64_t& cursor) const;
   const Task* NextByFinish(const TaskGroup& group, uint64_t& cursor) const;
+  Awaitable<base::Result<std::vector<model::TaskRecord>>> QueryById(QueryRequest request);
+  Awaitable<base::Result<std::vector<model::TaskRecord>>> QueryByFinish(QueryRequest request);
+  Awaitable<base::Result<std::vector<model::TaskRecord>>> QueryLines(QueryRequest request);
 
   // --- timers.cc
   void ArmTimer();
@@ -183,6 +285,7 @@ class LocalQueue final : public Queue {
   size_t ExpireLeases(size_t limit);
   size_t WakeBlocked(size_t limit);
   size_t ExpireTasks(size_t limit);
+  size_t ExpireBatches(size_t limit);
   void ExpireLease(Task& task);
   std::optional<base::SteadyTime> NextDue() const;
   base::WallTime WallNow() const { return runtime_.clock().Wall(); }
@@ -204,14 +307,35 @@ class LocalQueue final : public Queue {
   uint64_t last_batch_ = 0;
   uint64_t last_finish_ = 0;
   uint64_t live_ = 0;
-  uint64_t finished_since_open_ = 0;
-  base::SteadyTime opened_;
+  RateMeter endings_;
+  std::unordered_map<NameId, RateMeter> token_rates_;  // by tenant: what it used
   std::unordered_map<NameId, base::Micros> mean_run_;  // by lane
+
+  std::unordered_map<model::BatchId, std::unique_ptr<LineBatch>> batches_;
+  std::map<uint64_t, LineBatch*> batches_by_id_;  // by the sequence of the first line's id
+  uint64_t open_lines_ = 0;
+  std::unordered_map<model::TaskId, RecentEnding> recent_;
+  std::deque<model::TaskId> recent_order_;
+  std::unordered_map<NameId, Usage> usage_;  // of live tasks
+  Usage used_;                               // of all tenants
+  std::unordered_map<uint64_t, uint64_t> blob_uses_;
+  std::deque<Finish> retained_;  // ended tasks of their own, oldest first
+  uint64_t retained_bytes_ = 0;
+  std::set<PauseRow> pauses_;
+  std::shared_ptr<JournalReader> reader_;  // on runtime::kReadLane
 
   // What the next group commits.
   std::vector<model::TaskId> dirty_;
   std::vector<KeyRow> new_keys_;
   std::vector<std::pair<std::string, std::string>> old_keys_;
+  std::vector<model::BatchId> dirty_batches_;
+  std::vector<BatchRow> forgotten_;
+  std::vector<LineRow> ended_lines_;
+  std::vector<std::pair<model::BatchId, uint64_t>> revived_lines_;
+  std::vector<model::TaskId> dropped_tasks_;
+  std::vector<PastRow> past_;
+  std::vector<PauseRow> new_pauses_;
+  std::vector<PauseRow> old_pauses_;
   bool charged_ = false;                        // virtual times moved
   std::map<std::string, double> stored_times_;  // as on disk
   Meta stored_meta_;
@@ -221,11 +345,27 @@ class LocalQueue final : public Queue {
   DueSet<base::SteadyTime> lease_due_;
   DueSet<base::WallTime> wake_due_;
   DueSet<base::WallTime> expiry_due_;
+  DueSet<base::WallTime> batch_expiry_due_;  // by the id of its first line
+  DueSet<base::WallTime> retention_due_;     // one entry: when the oldest ending is too old
   runtime::Runtime::TimerId timer_ = 0;
   runtime::Runtime::TimerId charge_timer_ = 0;  // writes what ephemeral tasks were charged
   base::SteadyTime timer_at_;
   std::list<Waiter*> waiters_;  // oldest first
   runtime::Event closed_;
+  runtime::Runtime::TimerId maintenance_timer_ = 0;
+  bool maintaining_ = false;
+  std::optional<base::Error> maintenance_failure_;
+  std::shared_ptr<char> alive_ = std::make_shared<char>();
 };
+
+// Readers may stop here.
+
+// Posted work may run after we are gone.
+template <class Fn>
+auto LocalQueue::WhileAlive(Fn fn) {
+  return [alive = std::weak_ptr(alive_), fn = std::move(fn)](auto&&... args) mutable {
+    if (!alive.expired()) fn(std::forward<decltype(args)>(args)...);
+  };
+}
 
 }  // namespace inferq::queue

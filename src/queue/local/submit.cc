@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "queue/local/local_queue_impl.h"
+#include "queue/local/spec_check.h"
 
 namespace inferq::queue {
 
@@ -17,32 +18,7 @@ using model::TaskSpec;
 namespace {
 
 constexpr size_t kMaxSpecs = 10'000;
-constexpr size_t kMaxTenantBytes = 128;
-constexpr size_t kMaxLaneBytes = 256;
-constexpr size_t kMaxKeyBytes = 128;
 constexpr size_t kMaxParents = 10'000;
-constexpr size_t kTraceparentBytes = 55;
-// Keys of the order are microseconds below 2^53, the year 2255, after subtracting what priority is
-// worth.
-constexpr base::WallTime kMaxTime{std::chrono::sys_days{std::chrono::year{2200} / 1 / 1}};
-
-base::Error Wrong(std::string_view field, std::string message) {
-  return base::Error(Code::kInvalidArgument, fmt::format("{} {}", field, message))
-      .WithParam(std::string(field));
-}
-
-base::Result<> CheckSize(std::string_view field, std::string_view value, size_t min, size_t max) {
-  if (value.size() >= min && value.size() <= max && value.find('\0') == value.npos) return {};
-  return std::unexpected(Wrong(
-      field, fmt::format("must have {} to {} bytes without NUL, not {}", min, max, value.size())));
-}
-
-base::Result<> CheckTime(std::string_view field, std::optional<base::WallTime> time,
-                         base::WallTime after) {
-  if (!time || (*time > after && *time < kMaxTime)) return {};
-  if (*time >= kMaxTime) return std::unexpected(Wrong(field, "must be before the year 2200"));
-  return std::unexpected(Wrong(field, "must be in the future"));
-}
 
 // An index that waits for itself over parents of the same call; nullopt: there is none.
 std::optional<size_t> FindCycle(const std::vector<TaskSpec>& specs) {
@@ -75,7 +51,9 @@ Awaitable<base::Result<std::vector<TaskId>>> LocalQueue::Submit(std::vector<Task
   INFERQ_CO_ASSIGN(std::vector<Slot> slots, Plan(specs));
   Group group = 0;  // an earlier task with the same key may not be durable yet
   for (const Slot& slot : slots) {
-    if (slot.existing) group = std::max(group, tasks_.Find(slot.existing)->change);
+    // An ended one may be gone by now; its key lives on.
+    const Task* existing = slot.existing ? tasks_.Find(slot.existing) : nullptr;
+    if (existing != nullptr) group = std::max(group, existing->change);
     if (slot.fresh() && !specs.front().ephemeral) group = commits_->current();
   }
   std::vector<TaskId> ids = Apply(std::move(specs), slots);
@@ -96,43 +74,36 @@ base::Result<std::vector<LocalQueue::Slot>> LocalQueue::Plan(
   };
   std::vector<Slot> slots(specs.size());
   std::unordered_map<std::string, size_t> by_key;
-  size_t fresh = 0;
   for (size_t i = 0; i < specs.size(); ++i) {
     if (auto checked = CheckSpec(specs[i]); !checked) return named(i, checked.error());
     if (specs[i].ephemeral != specs[0].ephemeral) {
-      return named(i, Wrong("ephemeral", "must be the same for all tasks of a submission"));
+      return named(i, WrongField("ephemeral", "must be the same for all tasks of a submission"));
     }
     auto slot = FindByKey(specs, i, by_key);
     if (!slot) return named(i, slot.error());
     slots[i] = *slot;
     if (!slot->fresh()) continue;
-    ++fresh;
     if (auto checked = CheckTimes(specs[i]); !checked) return named(i, checked.error());
     if (auto checked = CheckParents(specs, i); !checked) return named(i, checked.error());
   }
   if (auto stuck = FindCycle(specs)) {
-    return named(*stuck, Wrong("parents", "form a cycle within this submission"));
+    return named(*stuck, WrongField("parents", "form a cycle within this submission"));
   }
-  INFERQ_TRY(CheckRoom(fresh, !specs.empty() && specs[0].ephemeral));
+  INFERQ_TRY(CheckRoom(specs, slots));
   return slots;
 }
 
 // What cannot depend on the time or on other tasks, so that a repeated submission passes again.
 base::Result<> LocalQueue::CheckSpec(const TaskSpec& spec) const {
-  INFERQ_TRY(CheckSize("tenant", spec.tenant, 1, kMaxTenantBytes));
-  INFERQ_TRY(CheckSize("lane", spec.lane, 1, kMaxLaneBytes));
-  INFERQ_TRY(CheckSize("idempotency_key", spec.idempotency_key, 0, kMaxKeyBytes));
-  if (!spec.traceparent.empty()) {
-    INFERQ_TRY(CheckSize("traceparent", spec.traceparent, kTraceparentBytes, kTraceparentBytes));
-  }
-  if (spec.priority < model::kMinPriority || spec.priority > model::kMaxPriority) {
-    return std::unexpected(
-        Wrong("priority", fmt::format("must be in [{}, {}], not {}", model::kMinPriority,
-                                      model::kMaxPriority, spec.priority)));
-  }
-  if (spec.max_attempts < 1) return std::unexpected(Wrong("max_attempts", "must be at least 1"));
+  INFERQ_TRY(CheckTenantName(spec.tenant));
+  INFERQ_TRY(CheckLaneName(spec.lane));
+  INFERQ_TRY(CheckIdempotencyKey(spec.idempotency_key));
+  INFERQ_TRY(CheckTraceparent(spec.traceparent));
+  INFERQ_TRY(CheckPriority(spec.priority));
+  if (spec.max_attempts < 1)
+    return std::unexpected(WrongField("max_attempts", "must be at least 1"));
   if (spec.parents.size() > kMaxParents) {
-    return std::unexpected(Wrong(
+    return std::unexpected(WrongField(
         "parents", fmt::format("may be at most {}, not {}", kMaxParents, spec.parents.size())));
   }
   return CheckLifetime(spec);
@@ -142,13 +113,13 @@ base::Result<> LocalQueue::CheckSpec(const TaskSpec& spec) const {
 base::Result<> LocalQueue::CheckLifetime(const TaskSpec& spec) {
   if (!spec.ephemeral) {
     if (!spec.interactive) return {};
-    return std::unexpected(Wrong("interactive", "is for ephemeral tasks only"));
+    return std::unexpected(WrongField("interactive", "is for ephemeral tasks only"));
   }
   constexpr std::string_view kNot = "is not for ephemeral tasks";
-  if (!spec.parents.empty()) return std::unexpected(Wrong("parents", std::string(kNot)));
-  if (spec.batch) return std::unexpected(Wrong("batch", std::string(kNot)));
+  if (!spec.parents.empty()) return std::unexpected(WrongField("parents", std::string(kNot)));
+  if (spec.batch) return std::unexpected(WrongField("batch", std::string(kNot)));
   if (!spec.idempotency_key.empty()) {
-    return std::unexpected(Wrong("idempotency_key", std::string(kNot)));
+    return std::unexpected(WrongField("idempotency_key", std::string(kNot)));
   }
   return {};
 }
@@ -162,7 +133,7 @@ base::Result<> LocalQueue::CheckTimes(const TaskSpec& spec) const {
   auto owner = index_.TenantOf(spec.batch);
   if (!owner || tasks_.names()[*owner] == spec.tenant) return {};
   return std::unexpected(
-      Wrong("batch", fmt::format("{} belongs to another tenant", ToString(spec.batch))));
+      WrongField("batch", fmt::format("{} belongs to another tenant", ToString(spec.batch))));
 }
 
 // The task that an idempotency key stands for already, stored or earlier in this call.
@@ -197,45 +168,71 @@ base::Result<> LocalQueue::CheckParents(const std::vector<TaskSpec>& specs, size
       known = *in_call < specs.size() && specs[*in_call].tenant == spec.tenant;
     } else if (const Task* task = tasks_.Find(parent)) {
       known = TenantName(*task) == spec.tenant && !task->ephemeral();
+    } else if (const LineBatch* batch = BatchAt(parent)) {
+      known = batch->row.plan.tenant == spec.tenant;
     }
     if (!known)
       return std::unexpected(
-          Wrong("parents", fmt::format("name the unknown {}", ToString(parent))));
+          WrongField("parents", fmt::format("name the unknown {}", ToString(parent))));
     if (!seen.insert(parent).second) {
-      return std::unexpected(Wrong("parents", fmt::format("name {} twice", ToString(parent))));
+      return std::unexpected(WrongField("parents", fmt::format("name {} twice", ToString(parent))));
     }
   }
   return {};
 }
 
-base::Result<> LocalQueue::CheckRoom(size_t added, bool ephemeral) const {
-  uint64_t most = options_.max_live_tasks - (ephemeral ? 0 : options_.kept_for_ephemeral);
-  if (live_ + added > most) {
-    uint64_t excess = live_ + added - most;
-    return std::unexpected(
-        base::Error(
-            Code::kResourceExhausted,
-            fmt::format("the queue is full: {} live tasks, at most {}; wait until some have ended",
-                        live_, most))
-            .WithRetryAfter(RetryAfter(excess)));
+base::Result<> LocalQueue::CheckRoom(const std::vector<TaskSpec>& specs,
+                                     const std::vector<Slot>& slots) const {
+  std::map<std::string_view, Usage> added;
+  Usage all;
+  for (size_t i = 0; i < specs.size(); ++i) {
+    if (!slots[i].fresh()) continue;
+    for (Usage* usage : {&added[specs[i].tenant], &all}) {
+      ++usage->tasks;
+      usage->bytes += specs[i].payload.length;
+    }
   }
-  if (!ephemeral && tasks_.size() + added > options_.max_tasks) {
-    return std::unexpected(base::Error(Code::kResourceExhausted,
-                                       fmt::format("the queue holds {} task records, at most {}",
-                                                   tasks_.size(), options_.max_tasks))
-                               .WithRetryAfter(RetryAfter(options_.max_live_tasks)));
+  const RoomPolicy& room = options_.room;
+  auto full = [this](uint64_t excess, std::string what) {
+    return std::unexpected(
+        base::Error(Code::kResourceExhausted, std::move(what)).WithRetryAfter(RetryAfter(excess)));
+  };
+  uint64_t most = room.tasks - (specs[0].ephemeral ? 0 : room.kept_for_ephemeral);
+  if (live_ + all.tasks > most) {
+    return full(live_ + all.tasks - most,
+                fmt::format("the queue is full: {} live tasks, at most {}; wait until some have "
+                            "ended",
+                            live_, most));
+  }
+  if (used_.bytes + all.bytes > room.bytes) {
+    return full(all.tasks, fmt::format("the queue is full: live tasks have {} bytes of requests, "
+                                       "at most {}; wait until some have ended",
+                                       used_.bytes, room.bytes));
+  }
+  for (auto& [tenant, more] : added) {
+    auto name = tasks_.names().Find(tenant);
+    auto found = name ? usage_.find(*name) : usage_.end();
+    Usage now = found == usage_.end() ? Usage{} : found->second;
+    if (now.tasks + more.tasks > room.tasks_per_tenant) {
+      return full(now.tasks + more.tasks - room.tasks_per_tenant,
+                  fmt::format("tenant {} has {} live tasks, at most {}; wait until some have ended",
+                              tenant, now.tasks, room.tasks_per_tenant));
+    }
+    if (now.bytes + more.bytes > room.bytes_per_tenant) {
+      return full(more.tasks, fmt::format("live tasks of tenant {} have {} bytes of requests, at "
+                                          "most {}; wait until some have ended",
+                                          tenant, now.bytes, room.bytes_per_tenant));
+    }
   }
   return {};
 }
 
-// When so many tasks will have ended at the mean rate so far: 1 to 60 s.
+// When so many tasks will have ended at the present rate: 1 to 60 s.
 std::chrono::milliseconds LocalQueue::RetryAfter(uint64_t excess) const {
   constexpr double kUnknownRate = 1.0;
-  double seconds = std::chrono::duration<double>(SteadyNow() - opened_).count();
-  double rate = finished_since_open_ == 0 || seconds <= 0
-                    ? kUnknownRate
-                    : static_cast<double>(finished_since_open_) / seconds;
-  double wait = std::clamp(static_cast<double>(excess) / rate, 1.0, 60.0);
+  double rate = endings_.PerSecond(SteadyNow());
+  double wait =
+      std::clamp(static_cast<double>(excess) / (rate > 0 ? rate : kUnknownRate), 1.0, 60.0);
   return std::chrono::milliseconds(static_cast<int64_t>(wait * 1000));
 }
 
@@ -273,8 +270,10 @@ void LocalQueue::AddTask(Task& task, TaskSpec spec) {
   task.submitted = now;
   task.eligible = now;
   if (task.extra && task.extra->not_before) task.eligible = std::max(now, *task.extra->not_before);
-  if (!task.ephemeral()) index_.Add(task.id, task.tenant, task.batch);
+  if (!task.ephemeral()) index_.Add(task.id, task.id, task.tenant, task.batch);
   ++live_;
+  Use(task);
+  UseBlob(task.payload.blob);
   if (task.expires_at) expiry_due_.Add(*task.expires_at, task.id);
   if (task.extra && !task.extra->idempotency_key.empty()) {
     KeyRow row{TenantName(task), task.extra->idempotency_key, task.id, task.content_hash, now};
@@ -288,9 +287,9 @@ void LocalQueue::AddTask(Task& task, TaskSpec spec) {
 // Decides where a new task goes, if an earlier one of the same call has not decided it.
 void LocalQueue::Admit(Task& task) {
   if (task.state != State::kBlocked) return;
-  if (const Task* parent = ParentThatForbids(task)) {
-    FailForParent(task, *parent);
-    EndChildren(task.id);
+  if (auto parent = ParentThatForbids(task)) {
+    FailForParent(task, parent->first, parent->second);
+    EndChildren(task.id, task.state);
   } else if (task.UnfinishedParents() == 0) {
     TryUnblock(task, Wait::kAwaited);
   }

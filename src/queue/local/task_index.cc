@@ -12,11 +12,11 @@ uint64_t QueueStats::total() const {
   return std::accumulate(std::begin(by_state), std::end(by_state), uint64_t{0});
 }
 
-void IdRanges::Append(TaskId id) {
-  if (!ranges_.empty() && ranges_.back().second + 1 == id.value) {
-    ++ranges_.back().second;
+void IdRanges::Append(TaskId first, TaskId last) {
+  if (!ranges_.empty() && ranges_.back().second + 1 == first.value) {
+    ranges_.back().second = last.value;
   } else {
-    ranges_.emplace_back(id.value, id.value);
+    ranges_.emplace_back(first.value, last.value);
   }
 }
 
@@ -27,29 +27,21 @@ std::optional<TaskId> IdRanges::Next(TaskId after) const {
   return TaskId{std::max(range->first, after.value + 1)};
 }
 
-template <class Fn>
-void TaskIndex::ForGroups(NameId tenant, BatchId batch, Fn fn) {
-  fn(all_);
-  fn(tenants_[tenant]);
-  if (batch) fn(batches_[batch].group);
-}
-
-void TaskIndex::Add(TaskId id, NameId tenant, BatchId batch) {
-  ForGroups(tenant, batch, [id](TaskGroup& group) { group.ids.Append(id); });
+void TaskIndex::Add(TaskId first, TaskId last, NameId tenant, BatchId batch) {
+  ForGroups(tenant, batch, [=](TaskGroup& group) { group.ids.Append(first, last); });
   if (batch) batches_[batch].tenant = tenant;
 }
 
 void TaskIndex::AddFinish(uint64_t sequence, TaskId id, NameId tenant, BatchId batch) {
-  if (finish_log_.size() < sequence) finish_log_.resize(sequence);
-  finish_log_[sequence - 1] = id;
-  ForGroups(tenant, batch, [sequence](TaskGroup& group) { group.finished.push_back(sequence); });
+  ForGroups(tenant, batch,
+            [=](TaskGroup& group) { group.finished.push_back(Finish{sequence, id}); });
 }
 
 void TaskIndex::Count(NameId tenant, BatchId batch, std::optional<model::State> from,
-                      model::State to) {
-  ForGroups(tenant, batch, [from, to](TaskGroup& group) {
-    if (from) --group.stats.by_state[static_cast<size_t>(*from)];
-    ++group.stats.by_state[static_cast<size_t>(to)];
+                      std::optional<model::State> to, uint64_t count) {
+  ForGroups(tenant, batch, [=](TaskGroup& group) {
+    if (from) group.stats.by_state[static_cast<size_t>(*from)] -= count;
+    if (to) group.stats.by_state[static_cast<size_t>(*to)] += count;
   });
 }
 
@@ -71,10 +63,6 @@ const TaskGroup* TaskIndex::Find(std::optional<NameId> tenant, std::optional<Bat
 std::optional<NameId> TaskIndex::TenantOf(BatchId batch) const {
   auto found = batches_.find(batch);
   return found == batches_.end() ? std::nullopt : std::optional(found->second.tenant);
-}
-
-TaskId TaskIndex::FinishedAt(uint64_t sequence) const {
-  return sequence == 0 || sequence > finish_log_.size() ? TaskId{} : finish_log_[sequence - 1];
 }
 
 }  // namespace inferq::queue

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/check.h"
+
 namespace inferq::queue {
 
 using model::TaskId;
@@ -13,11 +15,33 @@ std::optional<base::WallTime> Task::WakeTime() const {
   return std::max(*extra->not_before, *extra->retry_at);
 }
 
-Task& TaskTable::Append() {
-  Task& task = tasks_.emplace_back();
-  task.id = model::MakeTaskId(shard_, last_sequence());
+Task& TaskTable::Append() { return Insert(Reserve(1)); }
+
+TaskId TaskTable::Reserve(uint64_t count) {
+  TaskId first = model::MakeTaskId(shard_, last_ + 1);
+  last_ += count;
+  return first;
+}
+
+Task& TaskTable::Insert(TaskId id) {
+  uint64_t sequence = model::SequenceOf(id);
+  Page& page = pages_[sequence / kPage];
+  auto& slot = page.tasks[sequence % kPage];
+  INFERQ_CHECK(slot == nullptr);
+  slot = std::make_unique<Task>();
+  slot->id = id;
+  ++page.count;
   ++count_;
-  return task;
+  return *slot;
+}
+
+void TaskTable::Erase(TaskId id) {
+  uint64_t sequence = model::SequenceOf(id);
+  auto page = pages_.find(sequence / kPage);
+  INFERQ_CHECK(page != pages_.end() && page->second.tasks[sequence % kPage] != nullptr);
+  page->second.tasks[sequence % kPage].reset();
+  --count_;
+  if (--page->second.count == 0) pages_.erase(page);
 }
 
 Task& TaskTable::AppendEphemeral() {
@@ -29,16 +53,11 @@ Task& TaskTable::AppendEphemeral() {
 
 bool TaskTable::Restore(Task task) {
   uint64_t sequence = model::SequenceOf(task.id);
-  if (model::ShardOf(task.id) != shard_ || sequence <= last_sequence()) return false;
-  SkipTo(sequence - 1);
-  tasks_.push_back(std::move(task));
-  ++count_;
+  if (model::ShardOf(task.id) != shard_ || sequence <= last_) return false;
+  last_ = sequence;
+  TaskId id = task.id;
+  Insert(id) = std::move(task);
   return true;
-}
-
-void TaskTable::SkipTo(uint64_t last) {
-  if (tasks_.empty()) first_ = std::max(first_, last + 1);
-  while (last_sequence() < last) tasks_.emplace_back();
 }
 
 const Task* TaskTable::Find(TaskId id) const {
@@ -46,15 +65,30 @@ const Task* TaskTable::Find(TaskId id) const {
     auto found = ephemeral_.find(id);
     return found == ephemeral_.end() ? nullptr : &found->second;
   }
+  if (model::ShardOf(id) != shard_) return nullptr;
   uint64_t sequence = model::SequenceOf(id);
-  if (model::ShardOf(id) != shard_ || sequence < first_ || sequence > last_sequence())
-    return nullptr;
-  const Task& task = tasks_[sequence - first_];
-  return task.id == id ? &task : nullptr;
+  auto page = pages_.find(sequence / kPage);
+  return page == pages_.end() ? nullptr : page->second.tasks[sequence % kPage].get();
 }
 
 Task* TaskTable::Find(TaskId id) {
   return const_cast<Task*>(static_cast<const TaskTable*>(this)->Find(id));
+}
+
+TaskId TaskTable::NextFrom(TaskId first, TaskId last) const {
+  uint64_t sequence = model::SequenceOf(first);
+  uint64_t end = model::SequenceOf(last);
+  while (sequence <= end) {
+    auto page = pages_.find(sequence / kPage);
+    if (page == pages_.end()) {
+      sequence = (sequence / kPage + 1) * kPage;
+      continue;
+    }
+    for (uint64_t at = sequence % kPage; at < kPage && sequence <= end; ++at, ++sequence) {
+      if (page->second.tasks[at]) return model::MakeTaskId(shard_, sequence);
+    }
+  }
+  return {};
 }
 
 void TaskTable::Fill(Task& task, model::TaskSpec spec) {
@@ -96,7 +130,17 @@ Task TaskTable::FromRows(SpecRow spec, StateRow state, std::string checkpoint) {
   task.code = state.outcome.code;
   task.result = state.outcome.result;
   task.finish_sequence = state.finish_sequence;
-  if (state.retry_at) task.Extra().retry_at = state.retry_at;
+  if (IsTerminal(state.state)) {
+    task.ended = state.retry_at;
+  } else if (state.retry_at) {
+    task.Extra().retry_at = state.retry_at;
+  }
+  if (HasLease(state.state) && !state.lease_worker.empty()) {
+    task.lease = std::make_unique<ActiveLease>(ActiveLease{.worker = std::move(state.lease_worker),
+                                                           .expires = {},
+                                                           .ttl = state.lease,
+                                                           .external = true});
+  }
   if (!state.outcome.message.empty()) task.Extra().message = std::move(state.outcome.message);
   if (!checkpoint.empty()) task.Extra().checkpoint = std::move(checkpoint);
   return task;
@@ -146,6 +190,11 @@ StateRow TaskTable::StateOf(const Task& task) const {
     row.retry_at = task.extra->retry_at;
     row.outcome.message = task.extra->message;
   }
+  if (IsTerminal(task.state)) row.retry_at = task.ended;
+  if (task.lease && task.lease->external) {
+    row.lease_worker = task.lease->worker;
+    row.lease = task.lease->ttl;
+  }
   return row;
 }
 
@@ -164,7 +213,11 @@ model::TaskRecord TaskTable::RecordOf(const Task& task) const {
   record.suspect = state.suspect;
   record.submitted = task.submitted;
   record.eligible = state.eligible;
-  record.retry_at = state.retry_at;
+  if (IsTerminal(task.state)) {
+    record.ended = task.ended;
+  } else {
+    record.retry_at = state.retry_at;
+  }
   if (task.extra) record.checkpoint = task.extra->checkpoint;
   record.outcome = std::move(state.outcome);
   record.finish_sequence = state.finish_sequence;

@@ -1,7 +1,8 @@
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -50,7 +51,9 @@ struct TaskExtra {
 struct ActiveLease {
   std::string worker;
   base::SteadyTime expires;
-  base::SteadyTime started;  ///< Once running.
+  base::SteadyTime started{};  ///< Once running.
+  base::Micros ttl{0};         ///< What the last claim or renewal gave.
+  bool external = false;       ///< Held by another process: outlives a restart.
 };
 
 /// Which of a task's rows differ from the disk.
@@ -72,6 +75,7 @@ struct Task {
   base::WallTime eligible;
   OptionalTime deadline;
   OptionalTime expires_at;
+  OptionalTime ended;  ///< Once terminal.
   uint64_t finish_sequence = 0;
   /// Number of the commit that makes the newest acknowledged change durable; what is shown waits
   /// for it.
@@ -87,6 +91,11 @@ struct Task {
   base::Code code = base::Code::kInternal;
   bool suspect = false;
   bool interactive = false;
+  /// A line of a batch (LineBatch): a task only from shortly before its turn to its end.
+  bool is_line = false;
+  bool has_row = true;     ///< A line has rows of its own only while they say more than the file.
+  bool edited = false;     ///< A line that a client changed.
+  bool in_window = false;  ///< A line that waits for its first claim.
   uint8_t dirty = 0;
   std::unique_ptr<TaskExtra> extra;    ///< Null: all defaults.
   std::unique_ptr<ActiveLease> lease;  ///< Set exactly in kLeased and kRunning.
@@ -101,16 +110,21 @@ struct Task {
   uint32_t UnfinishedParents() const { return extra ? extra->unfinished_parents : 0; }
 };
 
-/// All tasks of one shard by id, dense: finding one is an index, and references stay valid. Apart
-/// from them, and without a place in that row, the ephemeral ones, which come and go.
+/// All tasks of one shard by id, in pages of neighbours: finding one is a look-up, references stay
+/// valid, and what is gone takes no room. Apart from them the ephemeral ones, which come and go.
 class TaskTable {
  public:
   explicit TaskTable(uint16_t shard) : shard_(shard) {}
 
   /// Adds the task with the next id.
   Task& Append();
+  /// Keeps the next `count` ids for lines. @return the first.
+  model::TaskId Reserve(uint64_t count);
+  /// Adds a task with a reserved id, which must not be there.
+  Task& Insert(model::TaskId id);
   /// Adds a stored one; ids rise. False: it is not behind the last one, or of another shard.
   bool Restore(Task task);
+  void Erase(model::TaskId id);
   /// Adds an ephemeral task.
   Task& AppendEphemeral();
   /// Frees an ephemeral task.
@@ -120,18 +134,27 @@ class TaskTable {
   /// nullptr: none.
   Task* Find(model::TaskId id);
   const Task* Find(model::TaskId id) const;
+  /// The smallest id in [first, last] that may have a task, at the cost of a look-up for each page
+  /// without one; 0: none.
+  model::TaskId NextFrom(model::TaskId first, model::TaskId last) const;
 
-  /// Calls fn(Task&) for each that is not ephemeral, in order of id.
+  /// Calls fn(Task&) for each of `first` to `last`, in order of id. `fn` may erase that task.
   template <class Fn>
-  void ForEach(Fn fn) {
-    for (Task& task : tasks_) {
-      if (task.id) fn(task);
+  void ForRange(model::TaskId first, model::TaskId last, Fn fn) {
+    for (TaskId id = NextFrom(first, last); id; id = NextFrom(TaskId{id.value + 1}, last)) {
+      fn(*Find(id));
+      if (id == last) return;
     }
   }
+  /// The same for each that is not ephemeral.
+  template <class Fn>
+  void ForEach(Fn fn) {
+    ForRange(model::MakeTaskId(shard_, 1), model::MakeTaskId(shard_, last_), std::move(fn));
+  }
 
-  uint64_t last_sequence() const { return first_ + tasks_.size() - 1; }
+  uint64_t last_sequence() const { return last_; }
   /// No id up to this one is given out again.
-  void SkipTo(uint64_t last_sequence);
+  void SkipTo(uint64_t last_sequence) { last_ = std::max(last_, last_sequence); }
   /// Without ephemeral ones.
   size_t size() const { return count_; }
   uint16_t shard() const { return shard_; }
@@ -147,9 +170,16 @@ class TaskTable {
   model::TaskRecord RecordOf(const Task& task) const;
 
  private:
+  using TaskId = model::TaskId;
+  static constexpr uint64_t kPage = 256;
+  struct Page {
+    std::array<std::unique_ptr<Task>, kPage> tasks;
+    size_t count = 0;
+  };
+
   uint16_t shard_;
-  uint64_t first_ = 1;      // sequence of tasks_[0]
-  std::deque<Task> tasks_;  // id 0: a hole
+  std::unordered_map<uint64_t, Page> pages_;  // by sequence / kPage
+  uint64_t last_ = 0;                         // newest sequence given out
   size_t count_ = 0;
   std::unordered_map<model::TaskId, Task> ephemeral_;
   uint64_t last_ephemeral_ = 0;

@@ -17,7 +17,7 @@ constexpr base::Micros kWallRecheck = std::chrono::seconds(60);
 
 std::optional<base::SteadyTime> LocalQueue::NextDue() const {
   std::optional<base::SteadyTime> next = lease_due_.Earliest();
-  for (const auto* due : {&wake_due_, &expiry_due_}) {
+  for (const auto* due : {&wake_due_, &expiry_due_, &batch_expiry_due_, &retention_due_}) {
     auto wall = due->Earliest();
     if (!wall) continue;
     base::WallTime now = WallNow();
@@ -44,7 +44,9 @@ void LocalQueue::OnTimer() {
   size_t left = kEventsPerTurn;
   left -= ExpireLeases(left);
   left -= ExpireTasks(left);
+  left -= ExpireBatches(left);
   WakeBlocked(left);
+  if (retention_due_.PopDue(WallNow())) DropEnded();
   ArmTimer();
 }
 
@@ -93,6 +95,16 @@ size_t LocalQueue::ExpireTasks(size_t limit) {
       task.fence = fences_.Next();  // cuts off the worker
     }
     End(task, State::kExpired, base::Code::kDeadlineExceeded, "expires_at has passed");
+  }
+  return done;
+}
+
+size_t LocalQueue::ExpireBatches(size_t limit) {
+  size_t done = 0;
+  for (base::WallTime now = WallNow(); done < limit; ++done) {
+    TaskId first = batch_expiry_due_.PopDue(now);
+    if (!first) break;
+    CutBatch(*BatchAt(first), State::kExpired, "expires_at has passed", true);
   }
   return done;
 }

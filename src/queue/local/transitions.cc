@@ -13,10 +13,20 @@ using model::TaskId;
 // What ephemeral tasks are charged has no rows to ride with: it is written at least this often.
 constexpr base::Micros kChargeLinger = std::chrono::seconds(1);
 
-// Marks rows for the group that gathers. Ephemeral tasks have none.
+// Marks rows for the group that gathers. Ephemeral tasks have none; lines only when they say more
+// than the file.
 void LocalQueue::Changed(Task& task, uint8_t what, Wait wait) {
   if (task.ephemeral()) return;
-  if (task.dirty == 0) dirty_.push_back(task.id);
+  if (task.is_line && !task.has_row) {
+    if (IsTerminal(task.state) || !RowSaysMore(task)) {
+      what = 0;
+      if (wait == Wait::kRides) return;
+    } else {
+      task.has_row = true;
+      what |= kDirtySpec | kDirtyState;
+    }
+  }
+  if (task.dirty == 0 && what != 0) dirty_.push_back(task.id);
   task.dirty |= what;
   if (wait == Wait::kAwaited) {
     task.change = commits_->current();
@@ -45,7 +55,7 @@ void LocalQueue::Charged(const Task& task) {
 void LocalQueue::Count(const Task& task, std::optional<State> from, bool deferred) {
   if (task.ephemeral()) return;
   if (deferred) {
-    deltas_.push_back({task.id, from, task.state});
+    deltas_.push_back({task.tenant, task.batch, from, task.state});
   } else {
     index_.Count(task.tenant, task.batch, from, task.state);
   }
@@ -62,7 +72,11 @@ void LocalQueue::MoveTo(Task& task, State to, Wait wait) {
   Changed(task, kDirtyState, wait);
 }
 
+// A line whose batch is over ends instead, and is gone then.
 void LocalQueue::Enqueue(Task& task, Wait wait) {
+  if (auto cut = CutOf(task)) {
+    return End(task, cut->first, base::Code::kCancelled, std::move(cut->second));
+  }
   MoveTo(task, State::kQueued, wait);
   scheduler_->Add(EntryOf(task));
   WakeClaims(LaneName(task), task.interactive);
@@ -86,7 +100,9 @@ void LocalQueue::EndLease(Task& task, Owes owes, model::TokenCount actual) {
   const std::string& tenant = TenantName(task);
   model::TokenCount charged = EntryOf(task).cost;
   if (owes == Owes::kCharge) {
-    scheduler_->Settle(tenant, charged, actual == 0 ? charged : actual);
+    model::TokenCount cost = actual == 0 ? charged : actual;
+    scheduler_->Settle(tenant, charged, cost);
+    token_rates_[task.tenant].Add(SteadyNow(), static_cast<double>(cost));
   } else {
     scheduler_->Refund(tenant, charged);
   }
@@ -114,6 +130,7 @@ void LocalQueue::EndOne(Task& task, State to, base::Code code, std::string messa
   if (task.expires_at) expiry_due_.Remove(*task.expires_at, task.id);
   task.code = code;
   task.result = result;
+  task.ended = WallNow();
   if (!message.empty()) task.Extra().message = std::move(message);
   if (task.extra) {
     task.extra->retry_at = {};
@@ -122,33 +139,80 @@ void LocalQueue::EndOne(Task& task, State to, base::Code code, std::string messa
       Changed(task, kDirtyCheckpoint, Wait::kAwaited);
     }
   }
-  if (!task.ephemeral()) {
-    task.finish_sequence = ++last_finish_;
-    index_.AddFinish(task.finish_sequence, task.id, task.tenant, task.batch);
-  }
+  if (!task.ephemeral()) task.finish_sequence = ++last_finish_;
   MoveTo(task, to, Wait::kAwaited);
+  endings_.Add(SteadyNow(), 1);
+  if (task.is_line) return;
   --live_;
-  ++finished_since_open_;
+  Unuse(task);
+  if (task.ephemeral()) return;
+  UseBlob(task.result.blob);
+  index_.AddFinish(task.finish_sequence, task.id, task.tenant, task.batch);
+  Retain(task);
 }
 
-// Ends a task without a lease, and tells those that wait for it. An ephemeral one is gone then.
+// Ends a task without a lease, and tells those that wait for it. An ephemeral one and a line are
+// gone then.
 void LocalQueue::End(Task& task, State to, base::Code code, std::string message,
                      model::Extent result) {
   EndOne(task, to, code, std::move(message), result);
   if (task.ephemeral()) return tasks_.Forget(task.id);
-  EndChildren(task.id);
+  EndChildren(task.id, task.state);
+  if (task.is_line) RetireLine(task);
+}
+
+// What a live task takes of its tenant's room.
+void LocalQueue::Use(const Task& task) {
+  for (Usage* usage : {&usage_[task.tenant], &used_}) {
+    ++usage->tasks;
+    usage->bytes += task.payload.length;
+  }
+}
+
+void LocalQueue::Unuse(const Task& task) {
+  for (Usage* usage : {&usage_[task.tenant], &used_}) {
+    --usage->tasks;
+    usage->bytes -= task.payload.length;
+  }
+}
+
+void LocalQueue::UseBlob(uint64_t blob) {
+  if (blob != 0) ++blob_uses_[blob];
+}
+
+void LocalQueue::UnuseBlob(uint64_t blob) {
+  auto found = blob_uses_.find(blob);
+  if (found != blob_uses_.end() && --found->second == 0) blob_uses_.erase(found);
+}
+
+bool LocalQueue::UsesBlob(uint64_t blob) const {
+  if (blob_uses_.contains(blob)) return true;
+  return std::ranges::any_of(batches_, [blob](const auto& entry) {
+    const BatchRow& row = entry.second->row;
+    return row.plan.input_blob == blob || row.plan.index_blob == blob ||
+           std::ranges::find(row.results, blob) != row.results.end();
+  });
+}
+
+// How a task or line is; nullopt: there is none (any more).
+std::optional<State> LocalQueue::KnownState(TaskId id) const {
+  if (const Task* task = tasks_.Find(id)) return task->state;
+  const LineBatch* batch = BatchAt(id);
+  if (batch == nullptr) return std::nullopt;
+  if (auto own = batch->OwnEnding(batch->LineOf(id))) return own;
+  return batch->row.cut.value_or(State::kQueued);
 }
 
 // Ends whoever may not run because of a task that ended, and so on; lets the others go on.
-void LocalQueue::EndChildren(TaskId id) {
-  std::vector<TaskId> ended = {id};
+void LocalQueue::EndChildren(TaskId id, State state) {
+  std::vector<std::pair<TaskId, State>> ended = {{id, state}};
   for (size_t i = 0; i < ended.size(); ++i) {
-    const Task& parent = *tasks_.Find(ended[i]);
-    for (TaskId child_id : dependents_.ChildrenOf(parent.id)) {
+    auto [parent, ending] = ended[i];
+    for (TaskId child_id : dependents_.ChildrenOf(parent)) {
       Task& child = *tasks_.Find(child_id);
-      if (Forbids(child, parent)) {
-        FailForParent(child, parent);
-        ended.push_back(child_id);
+      if (Forbids(child, ending)) {
+        FailForParent(child, parent, ending);
+        ended.emplace_back(child_id, child.state);
       } else {
         ParentEnded(child);
       }
@@ -156,9 +220,9 @@ void LocalQueue::EndChildren(TaskId id) {
   }
 }
 
-void LocalQueue::FailForParent(Task& child, const Task& parent) {
+void LocalQueue::FailForParent(Task& child, TaskId parent, State state) {
   EndOne(child, State::kFailed, base::Code::kFailedPrecondition,
-         fmt::format("parent {} ended as {}", ToString(parent.id), StateName(parent.state)), {});
+         fmt::format("parent {} ended as {}", ToString(parent), StateName(state)), {});
 }
 
 // One parent less to wait for.
@@ -178,7 +242,10 @@ void LocalQueue::ParentEnded(Task& child) {
 // Counts the task's live parents; while there are some it is listed under all of them.
 void LocalQueue::WaitForParents(Task& task) {
   if (!task.extra) return;
-  auto live = [this](TaskId parent) { return !IsTerminal(tasks_.Find(parent)->state); };
+  auto live = [this](TaskId parent) {
+    auto state = KnownState(parent);
+    return state && !IsTerminal(*state);
+  };
   auto unfinished = static_cast<uint32_t>(std::ranges::count_if(task.extra->parents, live));
   task.extra->unfinished_parents = unfinished;
   if (unfinished == 0) return;
@@ -205,25 +272,26 @@ void LocalQueue::AddContribution(const Task& child, int points) {
   if (points == 0) return;
   for (TaskId id : child.extra->parents) {
     dependents_.AddBoost(id, points);
-    const Task& parent = *tasks_.Find(id);
-    if (parent.state == State::kQueued) scheduler_->Edit(id, KeyOf(parent), parent.deadline);
+    const Task* parent = tasks_.Find(id);  // a line has its boost from when it is read ahead
+    if (parent != nullptr && parent->state == State::kQueued)
+      scheduler_->Edit(id, KeyOf(*parent), parent->deadline);
   }
 }
 
-// Whether this parent's ending keeps the child from ever running.
-bool LocalQueue::Forbids(const Task& child, const Task& parent) {
-  return child.extra->parent_policy == model::ParentPolicy::kAllSucceeded &&
-         IsTerminal(parent.state) && parent.state != State::kSucceeded;
+// Whether a parent in this state keeps the child from ever running.
+bool LocalQueue::Forbids(const Task& child, State parent) {
+  return child.extra->parent_policy == model::ParentPolicy::kAllSucceeded && IsTerminal(parent) &&
+         parent != State::kSucceeded;
 }
 
-// The first parent that does; nullptr: none.
-const Task* LocalQueue::ParentThatForbids(const Task& task) const {
-  if (!task.extra) return nullptr;
+// The first parent that does; one that is gone had ended well.
+std::optional<std::pair<TaskId, State>> LocalQueue::ParentThatForbids(const Task& task) const {
+  if (!task.extra) return std::nullopt;
   for (TaskId id : task.extra->parents) {
-    const Task* parent = tasks_.Find(id);
-    if (Forbids(task, *parent)) return parent;
+    auto state = KnownState(id);
+    if (state && Forbids(task, *state)) return std::pair(id, *state);
   }
-  return nullptr;
+  return std::nullopt;
 }
 
 sched::Key LocalQueue::KeyOf(const Task& task) const {
@@ -244,6 +312,7 @@ sched::Entry LocalQueue::EntryOf(const Task& task) const {
   entry.locality = task.locality;
   entry.alone = task.suspect;
   entry.interactive = task.interactive;
+  entry.batch = task.batch;
   return entry;
 }
 

@@ -34,7 +34,7 @@ Process::Process(inferq::testing::SimDisk& disk, Options options)
       .make_queue =
           [this, most = options.max_live_tasks](const std::string& path) {
             queue::LocalQueueOptions queue;
-            queue.max_live_tasks = most;
+            queue.room.tasks = most;
             return queue::MakeLocalQueue(
                 sim_, queue::MakeSqliteJournal({.path = path, .vfs = vfs_.name()}), queue);
           },
