@@ -12,11 +12,7 @@ using sqlite::Row;
 
 namespace {
 
-constexpr sqlite::Format kFormat{
-    .name = "catalog",
-    .application_id = 0x696e6663,  // "infc"
-    .version = 1,
-    .schema = R"sql(
+constexpr const char* kVersions[] = {R"sql(
 CREATE TABLE file (
   sequence INTEGER PRIMARY KEY, record BLOB NOT NULL, sum INTEGER NOT NULL) STRICT;
 CREATE TABLE batch (
@@ -24,7 +20,12 @@ CREATE TABLE batch (
 CREATE TABLE meta (
   one INTEGER PRIMARY KEY CHECK (one = 1), last_sequence INTEGER NOT NULL,
   sum INTEGER NOT NULL) STRICT;
-)sql",
+)sql"};
+
+constexpr sqlite::Format kFormat{
+    .name = "catalog",
+    .application_id = 0x696e6663,  // "infc"
+    .versions = kVersions,
 };
 
 std::unexpected<base::Error> Damaged(std::string_view table, uint64_t sequence) {

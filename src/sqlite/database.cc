@@ -4,6 +4,7 @@
 
 #include <bit>
 #include <cstring>
+#include <utility>
 
 namespace inferq::sqlite {
 
@@ -36,12 +37,16 @@ Code CodeOf(int sqlite_code) {
 
 }  // namespace
 
-base::Result<> Database::Open(const std::string& path, const std::string& vfs) {
+base::Result<> Database::Open(const std::string& path, const std::string& vfs, Access access) {
   path_ = path;
-  int flags =
-      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+  int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+  flags |=
+      access == Access::kRead ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
   int code = sqlite3_open_v2(path.c_str(), &db_, flags, vfs.empty() ? nullptr : vfs.c_str());
-  if (code == SQLITE_OK) return {};
+  if (code == SQLITE_OK) {
+    if (access == Access::kRead) CheckpointOnClose(false);
+    return {};
+  }
   base::Error error = Failure("open");
   Close();
   return std::unexpected(std::move(error));
@@ -50,6 +55,8 @@ base::Result<> Database::Open(const std::string& path, const std::string& vfs) {
 void Database::Close() {
   sqlite3_close_v2(db_);  // statements that are left keep it until they go
   db_ = nullptr;
+  log_pages_ = copied_pages_ = 0;
+  lock_.reset();
 }
 
 base::Error Database::Failure(std::string_view what) const {
@@ -88,6 +95,30 @@ base::Result<> Database::Commit(base::Result<> written) {
 
 void Database::CheckpointOnClose(bool on) {
   sqlite3_db_config(db_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, on ? 0 : 1, nullptr);
+}
+
+int64_t Database::changes() const { return sqlite3_changes64(db_); }
+
+void Database::BoundLog(int pages) {
+  log_bound_ = pages;
+  sqlite3_wal_hook(db_, &Database::OnCommit, this);
+}
+
+// `pages` are those in the log, also those that the file has already: once it has all of them the
+// log begins anew.
+int Database::OnCommit(void* self, sqlite3*, const char*, int pages) {
+  auto& db = *static_cast<Database*>(self);
+  if (pages <= db.log_pages_) db.copied_pages_ = 0;
+  db.log_pages_ = pages;
+  if (db.log_pages() < db.log_bound_) return SQLITE_OK;
+  return db.Checkpoint() ? SQLITE_OK : sqlite3_extended_errcode(db.db_);
+}
+
+base::Result<> Database::Checkpoint() {
+  int code = sqlite3_wal_checkpoint_v2(db_, "main", SQLITE_CHECKPOINT_PASSIVE, &log_pages_,
+                                       &copied_pages_);
+  if (code == SQLITE_OK) return {};
+  return std::unexpected(Failure("write the log back into"));
 }
 
 Row::~Row() { sqlite3_finalize(statement_); }
@@ -144,6 +175,14 @@ void Row::PutBlob(std::string_view bytes) {
   sqlite3_bind_blob(statement_, ++column_, data, static_cast<int>(bytes.size()), SQLITE_STATIC);
 }
 
+void Row::PutCopy(const std::string& bytes) {
+  Mix(bytes);
+  sqlite3_bind_blob(statement_, ++column_, bytes.data(), static_cast<int>(bytes.size()),
+                    SQLITE_TRANSIENT);
+}
+
+void Row::PutAbsent() { sqlite3_bind_null(statement_, ++column_); }
+
 void Row::PutSum() { sqlite3_bind_int64(statement_, ++column_, static_cast<int64_t>(sum_)); }
 
 void Row::Restart() {
@@ -151,12 +190,16 @@ void Row::Restart() {
   sum_ = 0;
 }
 
+void Row::Reset() {
+  sqlite3_reset(statement_);
+  Restart();
+}
+
 base::Result<> Row::Run() {
   int code = sqlite3_step(statement_);
   base::Result<> result;
   if (code != SQLITE_DONE) result = std::unexpected(db_->Failure("write"));
-  sqlite3_reset(statement_);
-  Restart();
+  Reset();
   return result;
 }
 
@@ -193,6 +236,12 @@ std::string Row::TakeText() {
   std::string text(static_cast<const char*>(data), data == nullptr ? 0 : size);
   Mix(text);
   return text;
+}
+
+bool Row::TakeAbsent() {
+  if (sqlite3_column_type(statement_, column_) != SQLITE_NULL) return false;
+  ++column_;
+  return true;
 }
 
 bool Row::SumFits() {

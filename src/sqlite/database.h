@@ -1,16 +1,23 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/error.h"
+#include "base/file_lock.h"
 
 struct sqlite3;
 struct sqlite3_stmt;
 
 namespace inferq::sqlite {
+
+enum class Access : uint8_t {
+  kWrite,  ///< The file is made when missing.
+  kRead,   ///< Nothing is changed, and the log is left alone at the end.
+};
 
 /// An SQLite connection. One thread at a time.
 class Database {
@@ -20,8 +27,11 @@ class Database {
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
 
-  /// Opens or makes a file. `vfs` empty: the machine's files.
-  base::Result<> Open(const std::string& path, const std::string& vfs);
+  /// Opens a file. `vfs` empty: the machine's files.
+  base::Result<> Open(const std::string& path, const std::string& vfs,
+                      Access access = Access::kWrite);
+  /// Given back by Close.
+  void Hold(std::unique_ptr<base::FileLock> lock) { lock_ = std::move(lock); }
   void Close();
   bool is_open() const { return db_ != nullptr; }
 
@@ -33,6 +43,18 @@ class Database {
   /// it is done.
   template <class Write>
   base::Result<> Transact(Write write);
+  /// Rows that the last statement changed.
+  int64_t changes() const;
+
+  /// From now on it is Checkpoint that writes the log back into the file. A commit does it only if
+  /// it leaves `pages` or more in the log.
+  void BoundLog(int pages);
+  /// Pages of the log that are not in the file yet. 0 before the first commit after BoundLog.
+  int log_pages() const { return log_pages_ - copied_pages_; }
+  /// Writes the log back, as far as no reader needs the older pages. Only the connection that
+  /// writes may do so.
+  base::Result<> Checkpoint();
+
   /// Whether closing the last connection writes the log back into the file.
   void CheckpointOnClose(bool on);
   /// What the last failure means to our callers: kResourceExhausted disk full, kDataLoss damaged,
@@ -42,9 +64,14 @@ class Database {
  private:
   friend class Row;
   base::Result<> Commit(base::Result<> written);
+  static int OnCommit(void* self, sqlite3* db, const char* name, int pages);
 
   sqlite3* db_ = nullptr;
   std::string path_;
+  std::unique_ptr<base::FileLock> lock_;
+  int log_bound_ = 0;
+  int log_pages_ = 0;
+  int copied_pages_ = 0;  // of them
 };
 
 /// A prepared statement over a row that ends in a checksum: values are bound or read in the order
@@ -68,6 +95,10 @@ class Row {
   /// Must stay valid until Run.
   void Put(std::string_view text);
   void PutBlob(std::string_view bytes);
+  /// A blob that need not stay.
+  void PutCopy(const std::string& bytes);
+  /// NULL, and no part of the sum.
+  void PutAbsent();
   void PutSum();
   /// Executes, and makes ready for the next row.
   base::Result<> Run();
@@ -80,8 +111,13 @@ class Row {
   double TakeDouble();
   std::optional<int64_t> TakeOptional();
   std::string TakeText();
+  /// True: the column is NULL, and passed over; no part of the sum.
+  bool TakeAbsent();
   /// Whether the sum in the next column is that of what was taken.
   bool SumFits();
+  /// Ends reading before the last row, or makes ready for other values. A statement that is under
+  /// way keeps the log from being written back.
+  void Reset();
 
  private:
   void Mix(uint64_t value);

@@ -13,12 +13,10 @@ namespace {
 using base::Code;
 using ::testing::HasSubstr;
 
-constexpr Format kFormat{.name = "shelf",
-                         .application_id = 77,
-                         .version = 2,
-                         .schema =
-                             "CREATE TABLE book (id INTEGER PRIMARY KEY, name TEXT NOT NULL,"
-                             " sum INTEGER NOT NULL) STRICT;"};
+constexpr const char* kVersions[] = {
+    "CREATE TABLE book (id INTEGER PRIMARY KEY, name TEXT NOT NULL, sum INTEGER NOT NULL) STRICT;",
+    "CREATE TABLE author (id INTEGER PRIMARY KEY) STRICT;"};
+constexpr Format kFormat{.name = "shelf", .application_id = 77, .versions = kVersions};
 
 class StoreTest : public ::testing::Test {
  protected:

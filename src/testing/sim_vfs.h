@@ -14,8 +14,8 @@ namespace inferq::testing {
 /// destruction; open databases with it by sqlite3_open_v2(path, &db, flags, vfs.name()). Close them
 /// before destruction. `fs` outlives it.
 ///
-/// There is no shared memory and there are no locks: one connection to a file at a time, and WAL
-/// needs `PRAGMA locking_mode=EXCLUSIVE` before `PRAGMA journal_mode=WAL`. As SQLite's own unix VFS
+/// Several connections to a file share its locks and the memory of its log's index (WAL), as those
+/// of one process do; there is no other process. A power cut ends both. As SQLite's own unix VFS
 /// does, it makes the directory entry of a new journal durable with the first sync of it. Clock and
 /// randomness are deterministic: sleeping moves the clock.
 class SimVfs {

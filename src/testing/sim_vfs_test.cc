@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 
+#include <memory>
+
 #include "testing/sim_disk.h"
 
 namespace inferq::testing {
@@ -31,8 +33,8 @@ class Database {
     sqlite3_finalize(statement);
     return value;
   }
-  bool Prepare(std::string_view synchronous) {
-    return Run("PRAGMA locking_mode=EXCLUSIVE") && Run("PRAGMA journal_mode=WAL") &&
+  bool Prepare(std::string_view synchronous, std::string_view locking = "EXCLUSIVE") {
+    return Run(fmt::format("PRAGMA locking_mode={}", locking)) && Run("PRAGMA journal_mode=WAL") &&
            Run(fmt::format("PRAGMA synchronous={}", synchronous)) &&
            Run("PRAGMA wal_autocheckpoint=8") && Run("CREATE TABLE IF NOT EXISTS t(x, pad)");
   }
@@ -81,6 +83,60 @@ TEST(SimVfsTest, UsesTheWriteAheadLog) {
   EXPECT_TRUE(world.disk.Exists("/data/q.db-wal").value());
 }
 
+TEST(SimVfsTest, ConnectionsShareOneFile) {
+  World world;
+  Database writer(world.vfs);
+  ASSERT_TRUE(writer.Prepare("FULL", "NORMAL"));
+  Database reader(world.vfs);
+  EXPECT_EQ(InsertRows(writer), 20);
+  EXPECT_EQ(reader.Query("SELECT count(*) FROM t"), 20);
+  ASSERT_TRUE(reader.Run("BEGIN; SELECT * FROM t"));
+  EXPECT_TRUE(writer.Run("INSERT INTO t VALUES(21, '')"));
+  EXPECT_EQ(reader.Query("SELECT count(*) FROM t"), 20) << "a transaction sees one moment";
+  ASSERT_TRUE(reader.Run("COMMIT"));
+  EXPECT_EQ(reader.Query("SELECT count(*) FROM t"), 21);
+  ASSERT_TRUE(writer.Run("BEGIN IMMEDIATE"));
+  EXPECT_FALSE(reader.Run("INSERT INTO t VALUES(22, '')")) << "one writes at a time";
+}
+
+TEST(SimVfsTest, AnExclusiveConnectionKeepsOthersOut) {
+  World world;
+  auto first = std::make_unique<Database>(world.vfs);
+  ASSERT_TRUE(first->Prepare("FULL"));
+  Database second(world.vfs);
+  EXPECT_FALSE(second.Run("SELECT * FROM t"));
+  first.reset();
+  EXPECT_TRUE(second.Run("SELECT * FROM t"));
+}
+
+TEST(SimVfsTest, TheLogStaysWhileAnotherConnectionIsOpen) {
+  World world;
+  Database writer(world.vfs);
+  ASSERT_TRUE(writer.Prepare("FULL", "NORMAL"));
+  {
+    Database reader(world.vfs);
+    EXPECT_EQ(reader.Query("SELECT count(*) FROM t"), 0);
+  }
+  EXPECT_TRUE(world.disk.Exists("/data/q.db-wal").value());
+  EXPECT_EQ(InsertRows(writer), 20);
+}
+
+TEST(SimVfsTest, APowerCutTakesLocksAndMemory) {
+  World world;
+  base::Rng rng(4);
+  Database old(world.vfs);
+  ASSERT_TRUE(old.Prepare("FULL", "NORMAL"));
+  Database old_reader(world.vfs);
+  EXPECT_EQ(InsertRows(old), 20);
+  ASSERT_TRUE(old_reader.Run("BEGIN; SELECT * FROM t"));
+  ASSERT_TRUE(old.Run("BEGIN IMMEDIATE; INSERT INTO t VALUES(99, '')"));
+  world.disk.Crash(rng, CrashMode::kStrict);
+  Database db(world.vfs);
+  ASSERT_TRUE(db.Prepare("FULL", "NORMAL"));
+  EXPECT_EQ(db.Query("SELECT count(*) FROM t"), 20);
+  EXPECT_TRUE(db.Run("INSERT INTO t VALUES(21, '')"));
+}
+
 TEST(SimVfsTest, AFullDiskFailsTheCommitAndKeepsTheRest) {
   World world;
   Database db(world.vfs);
@@ -97,18 +153,18 @@ TEST(SimVfsTest, AFullDiskFailsTheCommitAndKeepsTheRest) {
 /// Crashes the run at operation `n` and looks at what is left. @return false when the run ended
 /// before it.
 bool CrashAt(uint64_t n, CrashMode mode, base::Rng& rng, std::string_view synchronous,
-             int64_t* lost_rows) {
+             int64_t* lost_rows, std::string_view locking = "EXCLUSIVE") {
   World world;
   world.disk.CrashAtOperation(world.disk.operations() + n);
   int64_t acknowledged = 0;
   {
     Database db(world.vfs);
-    if (db.Prepare(synchronous)) acknowledged = InsertRows(db);
+    if (db.Prepare(synchronous, locking)) acknowledged = InsertRows(db);
   }
   if (!world.disk.crashed()) return false;
   world.disk.Crash(rng, mode);
   Database db(world.vfs);
-  EXPECT_TRUE(db.Prepare(synchronous)) << "operation " << n;
+  EXPECT_TRUE(db.Prepare(synchronous, locking)) << "operation " << n;
   EXPECT_EQ(db.Query("SELECT count(*) FROM pragma_integrity_check WHERE integrity_check='ok'"), 1);
   int64_t rows = db.Query("SELECT count(*) FROM t");
   EXPECT_EQ(db.Query("SELECT coalesce(max(x), 0) FROM t"), rows) << "rows are a prefix";
@@ -132,6 +188,17 @@ TEST(SimVfsTest, FullSyncLosesNoCommitAtAnyRandomCrash) {
   for (int round = 0; round < 3; ++round) {
     for (uint64_t n = 1; CrashAt(n, CrashMode::kRandom, rng, "FULL", &lost); ++n) {
     }
+  }
+  EXPECT_EQ(lost, 0);
+}
+
+TEST(SimVfsTest, FullSyncLosesNoCommitOfASharedFile) {
+  base::Rng rng(5);
+  int64_t lost = 0;
+  for (CrashMode mode : {CrashMode::kStrict, CrashMode::kRandom}) {
+    uint64_t n = 1;
+    while (CrashAt(n, mode, rng, "FULL", &lost, "NORMAL")) ++n;
+    EXPECT_GT(n, 100u);
   }
   EXPECT_EQ(lost, 0);
 }

@@ -107,7 +107,9 @@ void MemoryStore::Visit(const RecoveryVisitor& visitor) const {
   for (const auto& [name, row] : lines_) ended[{row.batch, row.line}] = row.state;
   for (auto [name, state] : ended) visitor.on_line(name.first, name.second, state);
   for (const PauseRow& row : pauses_) visitor.on_pause(row);
-  for (const auto& [name, row] : past_) visitor.on_past(row);
+  for (const auto& [name, row] : past_) {
+    if (visitor.on_past) visitor.on_past(row);
+  }
 }
 
 class MemoryReader final : public JournalReader {

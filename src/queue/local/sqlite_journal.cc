@@ -1,7 +1,7 @@
 #include "queue/local/sqlite_journal.h"
 
-#include <cstring>
-
+#include "queue/local/journal_rows.h"
+#include "queue/local/sqlite_reader.h"
 #include "sqlite/database.h"
 #include "sqlite/store.h"
 
@@ -9,86 +9,15 @@ namespace inferq::queue {
 namespace {
 
 using base::Code;
-using model::State;
+using model::BatchId;
 using model::TaskId;
 using sqlite::Row;
 
-constexpr const char* kSchema = R"sql(
-CREATE TABLE task (
-  id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, lane TEXT NOT NULL, idempotency_key TEXT NOT NULL,
-  content_hash INTEGER NOT NULL, priority INTEGER NOT NULL, not_before INTEGER, deadline INTEGER,
-  expires_at INTEGER, parents BLOB NOT NULL, parent_policy INTEGER NOT NULL, batch INTEGER NOT NULL,
-  line INTEGER NOT NULL, payload_blob INTEGER NOT NULL, payload_offset INTEGER NOT NULL,
-  payload_length INTEGER NOT NULL, cost INTEGER NOT NULL, locality BLOB NOT NULL,
-  max_attempts INTEGER NOT NULL, traceparent TEXT NOT NULL, submitted INTEGER NOT NULL,
-  sum INTEGER NOT NULL) STRICT;
-CREATE TABLE state (
-  id INTEGER PRIMARY KEY, state INTEGER NOT NULL CHECK (state BETWEEN 0 AND 7),
-  version INTEGER NOT NULL, generation INTEGER NOT NULL, fence INTEGER NOT NULL,
-  attempts INTEGER NOT NULL, crashes INTEGER NOT NULL,
-  suspect INTEGER NOT NULL, eligible INTEGER NOT NULL, retry_at INTEGER, code INTEGER NOT NULL,
-  message TEXT NOT NULL, result_blob INTEGER NOT NULL, result_offset INTEGER NOT NULL,
-  result_length INTEGER NOT NULL, finish_sequence INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT;
-CREATE TABLE checkpoint (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL, sum INTEGER NOT NULL) STRICT;
-CREATE TABLE idempotency (
-  tenant TEXT NOT NULL, key TEXT NOT NULL, id INTEGER NOT NULL, content_hash INTEGER NOT NULL,
-  created INTEGER NOT NULL, sum INTEGER NOT NULL, PRIMARY KEY (tenant, key)) STRICT, WITHOUT ROWID;
-CREATE TABLE tenant_time (
-  tenant TEXT PRIMARY KEY, virtual_time REAL NOT NULL, sum INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE meta (
-  one INTEGER PRIMARY KEY CHECK (one = 1), incarnation INTEGER NOT NULL, last_task INTEGER NOT NULL,
-  last_batch INTEGER NOT NULL, last_finish INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT;
-)sql";
-
-constexpr sqlite::Format kFormat{
-    .name = "queue",
-    .application_id = 0x696e6671,  // "infq"
-    .version = 1,
-    .schema = kSchema,
-};
-
-constexpr const char* kPutTask =
-    "INSERT OR REPLACE INTO task VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
-constexpr const char* kPutState =
-    "INSERT OR REPLACE INTO state VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
-constexpr const char* kPutCheckpoint = "INSERT OR REPLACE INTO checkpoint VALUES (?,?,?)";
-constexpr const char* kRemoveCheckpoint = "DELETE FROM checkpoint WHERE id = ?";
-constexpr const char* kPutKey = "INSERT OR REPLACE INTO idempotency VALUES (?,?,?,?,?,?)";
-constexpr const char* kRemoveKey = "DELETE FROM idempotency WHERE tenant = ? AND key = ?";
-constexpr const char* kPutTime = "INSERT OR REPLACE INTO tenant_time VALUES (?,?,?)";
-constexpr const char* kPutMeta = "INSERT OR REPLACE INTO meta VALUES (?,?,?,?,?,?)";
-
-std::optional<int64_t> Micros(std::optional<base::WallTime> time) {
-  return time ? std::optional(time->time_since_epoch().count()) : std::nullopt;
-}
-std::optional<base::WallTime> Time(std::optional<int64_t> micros) {
-  return micros ? std::optional(base::WallTime(base::Micros(*micros))) : std::nullopt;
-}
-
-template <class T>
-std::string_view BytesOf(const T& values) {
-  static_assert(std::is_trivially_copyable_v<typename T::value_type>);
-  return {reinterpret_cast<const char*>(values.data()),
-          values.size() * sizeof(typename T::value_type)};
-}
-
-void PutExtent(Row& row, const model::Extent& extent) {
-  row.Put(extent.blob);
-  row.Put(extent.offset);
-  row.Put(extent.length);
-}
-
-model::Extent TakeExtent(Row& row) {
-  uint64_t blob = row.TakeUint();
-  uint64_t offset = row.TakeUint();
-  return {blob, offset, row.TakeUint()};
-}
-
-base::Error Damaged(std::string_view table, uint64_t id) {
-  return base::Error(
-      Code::kDataLoss,
-      fmt::format("the row {:#x} of table {} is damaged; restore a backup", id, table));
-}
+// What Maintain does at once takes a few milliseconds.
+constexpr int kLogPages = 1000;  // unwritten pages that are worth writing back
+constexpr uint32_t kGarbageRows = 1000;
+constexpr int64_t kFreePages = 256;
+constexpr int64_t kFreeShare = 4;  // free pages that are kept: one of so many
 
 class SqliteJournal final : public Journal {
  public:
@@ -96,309 +25,307 @@ class SqliteJournal final : public Journal {
 
   base::Result<> Open(const RecoveryVisitor& visitor) override;
   base::Result<> Commit(const ChangeSet& changes) override;
-  base::Result<bool> Maintain() override { return false; }
+  base::Result<bool> Maintain() override;
   base::Result<std::unique_ptr<JournalReader>> NewReader() override {
-    return base::Fail(Code::kUnimplemented, "not yet");
+    return OpenSqliteReader(options_.path, options_.vfs);
   }
   base::Result<> Close() override;
 
  private:
   // Reset before the connection that they belong to.
   struct Statements {
-    Row put_task, put_state, put_checkpoint, remove_checkpoint, put_key, remove_key, put_time,
-        put_meta;
+    Row put_task, put_state, put_checkpoint, put_key, put_time, put_meta, put_batch, put_garbage,
+        put_line, put_past, put_pause;
+    Row remove_task, remove_state, remove_checkpoint, remove_key, remove_batch, remove_garbage,
+        remove_line, remove_past, remove_pause, remove_some_lines;
   };
 
   base::Result<> Prepare();
+  base::Result<> Visit(const RecoveryVisitor& visitor);
   base::Result<> VisitTasks(const RecoveryVisitor& visitor);
-  base::Result<> VisitKeys(const RecoveryVisitor& visitor);
-  base::Result<> VisitTimes(const RecoveryVisitor& visitor);
-  base::Result<> VisitMeta(const RecoveryVisitor& visitor);
+  base::Result<> VisitBatches(const RecoveryVisitor& visitor);
+  base::Result<> VisitLines(BatchId batch, Row& lines, const RecoveryVisitor& visitor);
+
   base::Result<> Write(const ChangeSet& changes);
-  base::Result<> WriteSpec(const SpecRow& spec);
-  base::Result<> WriteState(const StateRow& state);
-  base::Result<> WriteCheckpoint(const CheckpointRow& checkpoint);
-  base::Result<> WriteKey(const KeyRow& key);
-  base::Result<> WriteMeta(const Meta& meta);
+  base::Result<> WriteTasks(const ChangeSet& changes);
+  base::Result<> WriteKeys(const ChangeSet& changes);
+  base::Result<> WriteLines(const ChangeSet& changes);
+  base::Result<> WriteBatch(const BatchRow& batch);
+  base::Result<> WritePauses(const ChangeSet& changes);
+  base::Result<> RemoveTask(TaskId id);
+
+  base::Result<> RemoveGarbage();
+  base::Result<bool> TooMuchFree();
 
   SqliteJournalOptions options_;
   sqlite::Database db_;
   std::unique_ptr<Statements> statements_;
+  std::vector<BatchId> garbage_;  // forgotten, with lines that are still to be removed
+  bool gives_back_ = false;       // made with incremental vacuum
 };
 
+template <class T>
+base::Result<> PutRow(Row& row, const T& value) {
+  Put(row, value);
+  return row.Run();
+}
+
+template <class T>
+base::Result<> PutRows(Row& row, const std::vector<T>& values) {
+  for (const T& value : values) INFERQ_TRY(PutRow(row, value));
+  return {};
+}
+
+// Runs a statement over a key.
+template <class... Key>
+base::Result<> RunWith(Row& row, const Key&... key) {
+  (row.Put(key), ...);
+  return row.Run();
+}
+
 base::Result<> SqliteJournal::Open(const RecoveryVisitor& visitor) {
-  auto open = [&]() -> base::Result<> {
-    INFERQ_TRY(sqlite::OpenStore(db_, options_.path, options_.vfs, kFormat));
-    INFERQ_TRY(Prepare());
-    INFERQ_TRY(VisitMeta(visitor));
-    INFERQ_TRY(VisitTimes(visitor));
-    INFERQ_TRY(VisitTasks(visitor));
-    return VisitKeys(visitor);
-  };
-  base::Result<> opened = open();
-  if (!opened) {
-    statements_.reset();
-    db_.Close();
-  }
+  base::Result<> opened = sqlite::OpenStore(db_, options_.path, options_.vfs, kJournalFormat);
+  if (opened) opened = Prepare();
+  if (opened) opened = Visit(visitor);
+  if (!opened) (void)Close();
   return opened;
 }
 
 base::Result<> SqliteJournal::Prepare() {
   statements_ = std::make_unique<Statements>();
   Statements& s = *statements_;
-  const std::pair<Row*, const char*> all[] = {{&s.put_task, kPutTask},
-                                              {&s.put_state, kPutState},
-                                              {&s.put_checkpoint, kPutCheckpoint},
-                                              {&s.remove_checkpoint, kRemoveCheckpoint},
-                                              {&s.put_key, kPutKey},
-                                              {&s.remove_key, kRemoveKey},
-                                              {&s.put_time, kPutTime},
-                                              {&s.put_meta, kPutMeta}};
-  for (auto [row, sql] : all) INFERQ_TRY(row->Prepare(db_, sql));
+  const std::pair<Row*, const Table*> puts[] = {{&s.put_task, &TableOf<SpecRow>()},
+                                                {&s.put_state, &TableOf<StateRow>()},
+                                                {&s.put_checkpoint, &TableOf<CheckpointRow>()},
+                                                {&s.put_key, &TableOf<KeyRow>()},
+                                                {&s.put_time, &TableOf<TenantTime>()},
+                                                {&s.put_meta, &TableOf<Meta>()},
+                                                {&s.put_batch, &TableOf<BatchRow>()},
+                                                {&s.put_garbage, &TableOf<GarbageRow>()},
+                                                {&s.put_line, &TableOf<LineRow>()},
+                                                {&s.put_past, &TableOf<PastRow>()},
+                                                {&s.put_pause, &TableOf<PauseRow>()}};
+  for (auto [row, table] : puts) INFERQ_TRY(row->Prepare(db_, PutSql(*table).c_str()));
+  const std::pair<Row*, const char*> removals[] = {
+      {&s.remove_task, "task WHERE id = ?"},
+      {&s.remove_state, "state WHERE id = ?"},
+      {&s.remove_checkpoint, "checkpoint WHERE id = ?"},
+      {&s.remove_key, "idempotency WHERE tenant = ? AND key = ?"},
+      {&s.remove_batch, "batch WHERE id = ?"},
+      {&s.remove_garbage, "garbage WHERE batch = ?"},
+      {&s.remove_line, "line WHERE batch = ? AND finish_sequence = ?"},
+      {&s.remove_past, "past WHERE id = ?"},
+      {&s.remove_pause, "pause WHERE kind = ? AND name = ?"},
+      {&s.remove_some_lines,
+       "line WHERE batch = ?1 AND finish_sequence <= (SELECT max(finish_sequence) FROM (SELECT "
+       "finish_sequence FROM line WHERE batch = ?1 ORDER BY finish_sequence LIMIT ?2))"}};
+  for (auto [row, rest] : removals) {
+    INFERQ_TRY(row->Prepare(db_, fmt::format("DELETE FROM {}", rest).c_str()));
+  }
+  INFERQ_ASSIGN(int64_t vacuum, db_.QueryInt("PRAGMA auto_vacuum"));
+  gives_back_ = vacuum == 2;
   return {};
 }
 
 base::Result<> SqliteJournal::Commit(const ChangeSet& changes) {
   if (!statements_) return base::Fail(Code::kUnavailable, "{} is not open", options_.path);
-  return db_.Transact([&] { return Write(changes); });
+  INFERQ_TRY(db_.Transact([&] { return Write(changes); }));
+  for (const BatchRow& row : changes.batches) {
+    if (row.forgotten) garbage_.push_back(row.plan.batch);
+  }
+  return {};
 }
 
 base::Result<> SqliteJournal::Close() {
   statements_.reset();
+  garbage_.clear();
   db_.Close();
   return {};
 }
 
+// Within one commit, the order of kinds and of removals is that of MemoryStore::Apply.
 base::Result<> SqliteJournal::Write(const ChangeSet& changes) {
-  for (const SpecRow& row : changes.specs) INFERQ_TRY(WriteSpec(row));
-  for (const StateRow& row : changes.states) INFERQ_TRY(WriteState(row));
-  for (const CheckpointRow& row : changes.checkpoints) INFERQ_TRY(WriteCheckpoint(row));
-  for (const auto& [tenant, key] : changes.removed_keys) {
-    statements_->remove_key.Put(tenant);
-    statements_->remove_key.Put(key);
-    INFERQ_TRY(statements_->remove_key.Run());
+  Statements& s = *statements_;
+  INFERQ_TRY(WriteTasks(changes));
+  INFERQ_TRY(WriteKeys(changes));
+  INFERQ_TRY(PutRows(s.put_time, changes.tenant_times));
+  if (changes.meta) INFERQ_TRY(PutRow(s.put_meta, *changes.meta));
+  INFERQ_TRY(WriteLines(changes));
+  for (TaskId id : changes.removed_tasks) INFERQ_TRY(RemoveTask(id));
+  INFERQ_TRY(PutRows(s.put_past, changes.past));
+  for (const BatchRow& row : changes.batches) INFERQ_TRY(WriteBatch(row));
+  return WritePauses(changes);
+}
+
+base::Result<> SqliteJournal::WriteTasks(const ChangeSet& changes) {
+  Statements& s = *statements_;
+  INFERQ_TRY(PutRows(s.put_task, changes.specs));
+  INFERQ_TRY(PutRows(s.put_state, changes.states));
+  for (const CheckpointRow& row : changes.checkpoints) {
+    INFERQ_TRY(row.bytes.empty() ? RunWith(s.remove_checkpoint, row.id.value)
+                                 : PutRow(s.put_checkpoint, row));
   }
-  for (const KeyRow& row : changes.keys) INFERQ_TRY(WriteKey(row));
-  for (const TenantTime& row : changes.tenant_times) {
-    statements_->put_time.Put(row.tenant);
-    statements_->put_time.Put(row.virtual_time);
-    statements_->put_time.PutSum();
-    INFERQ_TRY(statements_->put_time.Run());
-  }
-  if (changes.meta) INFERQ_TRY(WriteMeta(*changes.meta));
   return {};
 }
 
-base::Result<> SqliteJournal::WriteSpec(const SpecRow& spec) {
-  Row& row = statements_->put_task;
-  const model::TaskSpec& s = spec.spec;
-  row.Put(spec.id.value);
-  row.Put(s.tenant);
-  row.Put(s.lane);
-  row.Put(s.idempotency_key);
-  row.Put(s.content_hash);
-  row.Put(s.priority);
-  row.Put(Micros(s.not_before));
-  row.Put(Micros(s.deadline));
-  row.Put(Micros(s.expires_at));
-  row.PutBlob(BytesOf(s.parents));
-  row.Put(static_cast<int>(s.parent_policy));
-  row.Put(s.batch.value);
-  row.Put(s.line);
-  PutExtent(row, s.payload);
-  row.Put(s.cost);
-  row.PutBlob(s.locality == model::LocalityKey{} ? std::string_view() : BytesOf(s.locality));
-  row.Put(s.max_attempts);
-  row.Put(s.traceparent);
-  row.Put(spec.submitted.time_since_epoch().count());
-  row.PutSum();
-  return row.Run();
-}
-
-base::Result<> SqliteJournal::WriteState(const StateRow& state) {
-  Row& row = statements_->put_state;
-  row.Put(state.id.value);
-  row.Put(static_cast<int>(state.state));
-  row.Put(state.version);
-  row.Put(state.generation);
-  row.Put(state.fence.value);
-  row.Put(state.attempts);
-  row.Put(state.crashes);
-  row.Put(state.suspect ? 1 : 0);
-  row.Put(state.eligible.time_since_epoch().count());
-  row.Put(Micros(state.retry_at));
-  row.Put(static_cast<int>(state.outcome.code));
-  row.Put(state.outcome.message);
-  PutExtent(row, state.outcome.result);
-  row.Put(state.finish_sequence);
-  row.PutSum();
-  return row.Run();
-}
-
-base::Result<> SqliteJournal::WriteCheckpoint(const CheckpointRow& checkpoint) {
-  if (checkpoint.bytes.empty()) {
-    statements_->remove_checkpoint.Put(checkpoint.id.value);
-    return statements_->remove_checkpoint.Run();
+base::Result<> SqliteJournal::WriteKeys(const ChangeSet& changes) {
+  Statements& s = *statements_;
+  for (const auto& [tenant, key] : changes.removed_keys) {
+    INFERQ_TRY(RunWith(s.remove_key, tenant, key));
   }
-  Row& row = statements_->put_checkpoint;
-  row.Put(checkpoint.id.value);
-  row.PutBlob(checkpoint.bytes);
-  row.PutSum();
-  return row.Run();
+  return PutRows(s.put_key, changes.keys);
 }
 
-base::Result<> SqliteJournal::WriteKey(const KeyRow& key) {
-  Row& row = statements_->put_key;
-  row.Put(key.tenant);
-  row.Put(key.key);
-  row.Put(key.id.value);
-  row.Put(key.content_hash);
-  row.Put(key.created.time_since_epoch().count());
-  row.PutSum();
-  return row.Run();
+base::Result<> SqliteJournal::WriteLines(const ChangeSet& changes) {
+  Statements& s = *statements_;
+  for (const auto& [batch, finish] : changes.removed_lines) {
+    INFERQ_TRY(RunWith(s.remove_line, batch.value, finish));
+  }
+  return PutRows(s.put_line, changes.lines);
 }
 
-base::Result<> SqliteJournal::WriteMeta(const Meta& meta) {
-  Row& row = statements_->put_meta;
-  row.Put(1);
-  row.Put(meta.incarnation);
-  row.Put(meta.last_task);
-  row.Put(meta.last_batch);
-  row.Put(meta.last_finish);
-  row.PutSum();
-  return row.Run();
+// Lines of a forgotten batch are too many to remove at once: Maintain does.
+base::Result<> SqliteJournal::WriteBatch(const BatchRow& batch) {
+  Statements& s = *statements_;
+  if (!batch.forgotten) return PutRow(s.put_batch, batch);
+  INFERQ_TRY(RunWith(s.remove_batch, batch.plan.batch.value));
+  return PutRow(s.put_garbage, GarbageRow{batch.plan.batch});
 }
 
-template <class T>
-bool CopyInto(T& values, const std::string& bytes) {
-  if (bytes.size() != values.size() * sizeof(values[0])) return false;
-  if (!bytes.empty()) std::memcpy(static_cast<void*>(values.data()), bytes.data(), bytes.size());
+base::Result<> SqliteJournal::WritePauses(const ChangeSet& changes) {
+  Statements& s = *statements_;
+  INFERQ_TRY(PutRows(s.put_pause, changes.pauses));
+  for (const PauseRow& row : changes.removed_pauses) {
+    INFERQ_TRY(RunWith(s.remove_pause, int{row.kind}, row.name));
+  }
+  return {};
+}
+
+base::Result<> SqliteJournal::RemoveTask(TaskId id) {
+  Statements& s = *statements_;
+  for (Row* row : {&s.remove_task, &s.remove_state, &s.remove_checkpoint, &s.remove_past}) {
+    INFERQ_TRY(RunWith(*row, id.value));
+  }
+  return {};
+}
+
+// One thing at a time: lines of forgotten batches, then the log, then free pages.
+base::Result<bool> SqliteJournal::Maintain() {
+  if (!statements_) return base::Fail(Code::kUnavailable, "{} is not open", options_.path);
+  if (!garbage_.empty()) {
+    INFERQ_TRY(RemoveGarbage());
+    return true;
+  }
+  if (db_.log_pages() >= kLogPages) {
+    INFERQ_TRY(db_.Checkpoint());  // what a reader keeps back is left for later
+    return TooMuchFree();
+  }
+  INFERQ_ASSIGN(bool too_much, TooMuchFree());
+  if (!too_much) return false;
+  INFERQ_TRY(db_.Exec(fmt::format("PRAGMA incremental_vacuum({})", kFreePages).c_str()));
   return true;
 }
 
-base::Result<SpecRow> TakeSpec(Row& row) {
-  SpecRow spec;
-  model::TaskSpec& s = spec.spec;
-  spec.id = TaskId{row.TakeUint()};
-  s.tenant = row.TakeText();
-  s.lane = row.TakeText();
-  s.idempotency_key = row.TakeText();
-  s.content_hash = row.TakeUint();
-  s.priority = static_cast<int>(row.TakeInt());
-  s.not_before = Time(row.TakeOptional());
-  s.deadline = Time(row.TakeOptional());
-  s.expires_at = Time(row.TakeOptional());
-  std::string parents = row.TakeText();
-  s.parent_policy = static_cast<model::ParentPolicy>(row.TakeInt());
-  s.batch = model::BatchId{row.TakeUint()};
-  s.line = row.TakeUint();
-  s.payload = TakeExtent(row);
-  s.cost = row.TakeUint();
-  std::string locality = row.TakeText();
-  s.max_attempts = static_cast<uint32_t>(row.TakeInt());
-  s.traceparent = row.TakeText();
-  spec.submitted = base::WallTime(base::Micros(row.TakeInt()));
-  s.parents.resize(parents.size() / sizeof(TaskId));
-  bool sound = row.SumFits() && CopyInto(s.parents, parents) &&
-               (locality.empty() || CopyInto(s.locality, locality));
-  if (!sound) return std::unexpected(Damaged("task", spec.id.value));
-  return spec;
+base::Result<> SqliteJournal::RemoveGarbage() {
+  Statements& s = *statements_;
+  uint64_t batch = garbage_.back().value;
+  bool all = false;
+  INFERQ_TRY(db_.Transact([&]() -> base::Result<> {
+    INFERQ_TRY(RunWith(s.remove_some_lines, batch, kGarbageRows));
+    all = db_.changes() < kGarbageRows;
+    return all ? RunWith(s.remove_garbage, batch) : base::Result<>{};
+  }));
+  if (all) garbage_.pop_back();
+  return {};
 }
 
-base::Result<StateRow> TakeState(Row& row) {
-  StateRow state;
-  state.id = TaskId{row.TakeUint()};
-  state.state = static_cast<State>(row.TakeInt());
-  state.version = row.TakeUint();
-  state.generation = static_cast<uint32_t>(row.TakeInt());
-  state.fence = model::Fence{row.TakeUint()};
-  state.attempts = static_cast<uint32_t>(row.TakeInt());
-  state.crashes = static_cast<uint32_t>(row.TakeInt());
-  state.suspect = row.TakeInt() != 0;
-  state.eligible = base::WallTime(base::Micros(row.TakeInt()));
-  state.retry_at = Time(row.TakeOptional());
-  state.outcome.code = static_cast<Code>(row.TakeInt());
-  state.outcome.message = row.TakeText();
-  state.outcome.result = TakeExtent(row);
-  state.finish_sequence = row.TakeUint();
-  if (!row.SumFits()) return std::unexpected(Damaged("state", state.id.value));
-  return state;
+base::Result<bool> SqliteJournal::TooMuchFree() {
+  if (!gives_back_) return false;
+  INFERQ_ASSIGN(int64_t free, db_.QueryInt("PRAGMA freelist_count"));
+  if (free <= kFreePages) return false;
+  INFERQ_ASSIGN(int64_t pages, db_.QueryInt("PRAGMA page_count"));
+  return free > pages / kFreeShare;
 }
 
-base::Result<std::string> TakeCheckpoint(Row& row, TaskId id) {
-  auto stored = row.TakeOptional();
-  if (!stored) return std::string();  // outer join: there is none
-  std::string bytes = row.TakeText();
-  if (!row.SumFits()) return std::unexpected(Damaged("checkpoint", id.value));
-  return bytes;
+base::Result<> SqliteJournal::Visit(const RecoveryVisitor& visitor) {
+  auto show = [](const auto& to) {
+    return [&to](auto row) -> base::Result<> {
+      if (to) to(std::move(row));
+      return {};
+    };
+  };
+  INFERQ_TRY(VisitRows<Meta>(db_, show(visitor.on_meta)));
+  INFERQ_TRY(VisitRows<TenantTime>(db_, show(visitor.on_tenant_time)));
+  INFERQ_TRY(VisitTasks(visitor));
+  INFERQ_TRY(VisitRows<KeyRow>(db_, show(visitor.on_key)));
+  INFERQ_TRY(VisitBatches(visitor));
+  INFERQ_TRY(VisitRows<PauseRow>(db_, show(visitor.on_pause)));
+  INFERQ_TRY(VisitRows<PastRow>(db_, show(visitor.on_past)));
+  return VisitRows<GarbageRow>(db_, [this](GarbageRow row) -> base::Result<> {
+    garbage_.push_back(row.batch);
+    return {};
+  });
 }
 
+// Three tables with the same key, in step.
 base::Result<> SqliteJournal::VisitTasks(const RecoveryVisitor& visitor) {
-  Row specs;
   Row states;
   Row checkpoints;
-  INFERQ_TRY(specs.Prepare(db_, "SELECT * FROM task ORDER BY id"));
-  INFERQ_TRY(states.Prepare(db_, "SELECT * FROM state ORDER BY id"));
-  INFERQ_TRY(checkpoints.Prepare(
-      db_, "SELECT c.* FROM task LEFT JOIN checkpoint c USING (id) ORDER BY task.id"));
-  while (true) {
-    INFERQ_ASSIGN(bool more, specs.Step());
-    INFERQ_ASSIGN(bool more_states, states.Step());
-    INFERQ_ASSIGN(bool more_checkpoints, checkpoints.Step());
-    if (!more && !more_states) return {};
-    if (!more || !more_states || !more_checkpoints) return std::unexpected(Damaged("state", 0));
-    INFERQ_ASSIGN(SpecRow spec, TakeSpec(specs));
-    INFERQ_ASSIGN(StateRow state, TakeState(states));
-    INFERQ_ASSIGN(std::string checkpoint, TakeCheckpoint(checkpoints, spec.id));
+  INFERQ_TRY(states.Prepare(db_, SelectSql(TableOf<StateRow>(), "ORDER BY id").c_str()));
+  INFERQ_TRY(checkpoints.Prepare(db_, SelectSql(TableOf<CheckpointRow>(), "ORDER BY id").c_str()));
+  std::optional<CheckpointRow> checkpoint;
+  auto next_checkpoint = [&]() -> base::Result<> {
+    checkpoint.reset();
+    INFERQ_ASSIGN(bool more, checkpoints.Step());
+    if (!more) return {};
+    INFERQ_ASSIGN(checkpoint, Take<CheckpointRow>(checkpoints));
+    return {};
+  };
+  INFERQ_TRY(next_checkpoint());
+  INFERQ_TRY(VisitRows<SpecRow>(db_, [&](SpecRow spec) -> base::Result<> {
+    INFERQ_ASSIGN(bool more, states.Step());
+    if (!more) return std::unexpected(Damaged("state", spec.id.value));
+    INFERQ_ASSIGN(StateRow state, Take<StateRow>(states));
     if (spec.id != state.id) return std::unexpected(Damaged("state", spec.id.value));
-    visitor.on_task(std::move(spec), std::move(state), std::move(checkpoint));
-  }
+    std::string bytes;
+    if (checkpoint && checkpoint->id == spec.id) {
+      bytes = std::move(checkpoint->bytes);
+      INFERQ_TRY(next_checkpoint());
+    }
+    visitor.on_task(std::move(spec), std::move(state), std::move(bytes));
+    return {};
+  }));
+  INFERQ_ASSIGN(bool more_states, states.Step());
+  if (more_states) return std::unexpected(Damaged("state", states.TakeUint()));
+  if (checkpoint) return std::unexpected(Damaged("checkpoint", checkpoint->id.value));
+  return {};
 }
 
-base::Result<> SqliteJournal::VisitKeys(const RecoveryVisitor& visitor) {
-  Row row;
-  INFERQ_TRY(row.Prepare(db_, "SELECT * FROM idempotency ORDER BY created, id"));
+base::Result<> SqliteJournal::VisitBatches(const RecoveryVisitor& visitor) {
+  std::vector<BatchId> batches;
+  INFERQ_TRY(VisitRows<BatchRow>(db_, [&](BatchRow row) -> base::Result<> {
+    batches.push_back(row.plan.batch);
+    if (visitor.on_batch) visitor.on_batch(std::move(row));
+    return {};
+  }));
+  Row lines;
+  INFERQ_TRY(lines.Prepare(db_, "SELECT line, state FROM line WHERE batch = ? ORDER BY line"));
+  for (BatchId batch : batches) INFERQ_TRY(VisitLines(batch, lines, visitor));
+  return {};
+}
+
+// From the index alone: there may be millions.
+base::Result<> SqliteJournal::VisitLines(BatchId batch, Row& lines,
+                                         const RecoveryVisitor& visitor) {
+  lines.Put(batch.value);
   while (true) {
-    INFERQ_ASSIGN(bool more, row.Step());
-    if (!more) return {};
-    KeyRow key;
-    key.tenant = row.TakeText();
-    key.key = row.TakeText();
-    key.id = TaskId{row.TakeUint()};
-    key.content_hash = row.TakeUint();
-    key.created = base::WallTime(base::Micros(row.TakeInt()));
-    if (!row.SumFits()) return std::unexpected(Damaged("idempotency", key.id.value));
-    visitor.on_key(std::move(key));
+    INFERQ_ASSIGN(bool more, lines.Step());
+    if (!more) break;
+    uint64_t line = lines.TakeUint();
+    INFERQ_ASSIGN(model::State state, OpenState(batch, line, lines.TakeInt()));
+    if (visitor.on_line) visitor.on_line(batch, line, state);
   }
-}
-
-base::Result<> SqliteJournal::VisitTimes(const RecoveryVisitor& visitor) {
-  Row row;
-  INFERQ_TRY(row.Prepare(db_, "SELECT * FROM tenant_time ORDER BY tenant"));
-  while (true) {
-    INFERQ_ASSIGN(bool more, row.Step());
-    if (!more) return {};
-    TenantTime time;
-    time.tenant = row.TakeText();
-    time.virtual_time = row.TakeDouble();
-    if (!row.SumFits()) return std::unexpected(Damaged("tenant_time", 0));
-    visitor.on_tenant_time(std::move(time));
-  }
-}
-
-base::Result<> SqliteJournal::VisitMeta(const RecoveryVisitor& visitor) {
-  Row row;
-  INFERQ_TRY(row.Prepare(db_, "SELECT * FROM meta"));
-  INFERQ_ASSIGN(bool found, row.Step());
-  if (!found) return {};
-  (void)row.TakeInt();
-  Meta meta;
-  meta.incarnation = static_cast<uint32_t>(row.TakeInt());
-  meta.last_task = row.TakeUint();
-  meta.last_batch = row.TakeUint();
-  meta.last_finish = row.TakeUint();
-  if (!row.SumFits()) return std::unexpected(Damaged("meta", 1));
-  visitor.on_meta(meta);
+  lines.Reset();
   return {};
 }
 

@@ -15,10 +15,10 @@ struct SqliteJournalOptions {
 /// The queue's rows in an SQLite file: write-ahead log, synchronous=FULL (a commit is one fsync of
 /// the log).
 ///
-/// The file is locked for one process as long as it is open (locking_mode=EXCLUSIVE, so there is no
-/// shared memory either): a second one gets kFailedPrecondition. Its format has a number
-/// (user_version); a file of a newer inferq is refused and stays as it is. Each row carries a
-/// checksum; one that does not fit is kDataLoss.
+/// One process has the file as long as it is open: a second one gets kFailedPrecondition. Readers
+/// beside the writer, of this process or another one, are never waited for. Its format has a number
+/// (user_version): older files are brought to the newest, a file of a newer inferq is refused and
+/// stays as it is. Each row carries a checksum; one that does not fit is kDataLoss.
 std::unique_ptr<Journal> MakeSqliteJournal(SqliteJournalOptions options);
 
 }  // namespace inferq::queue
