@@ -230,6 +230,8 @@ class LocalQueue final : public Queue {
 
   // --- retention.cc
   void Retain(const Task& task);
+  bool IsOver() const;
+  void LookAtEnded(base::Micros at_the_earliest);
   void DropEnded();
   bool Droppable(const Task& task) const;
   void DropTask(Task& task);

@@ -15,7 +15,9 @@ namespace {
 
 // Tasks dropped in one go before others get the strand.
 constexpr size_t kDropsPerTurn = 1000;
-// Endings that are looked at again later because something live needs them.
+// How soon after its ending a task may go at the earliest; then it is durable.
+constexpr base::Micros kSettle = std::chrono::milliseconds(500);
+// When those are looked at again that something live needs.
 constexpr base::Micros kPinnedLook = std::chrono::seconds(60);
 
 uint64_t BytesOf(const Task& task) { return task.payload.length + task.result.length; }
@@ -27,10 +29,25 @@ void LocalQueue::Retain(const Task& task) {
   if (task.batch) return;  // with its batch
   retained_.push_back({task.finish_sequence, task.id});
   retained_bytes_ += BytesOf(task);
-  if (retained_.size() == 1) retention_due_.Add(*task.ended + options_.retention.age, task.id);
+  auto look = retention_due_.Earliest();
+  if (!look || (IsOver() && *look > WallNow() + kSettle)) LookAtEnded(kSettle);
+}
+
+bool LocalQueue::IsOver() const {
   const RetentionPolicy& policy = options_.retention;
-  if (retained_.size() > policy.count || retained_bytes_ > policy.bytes)
-    retention_due_.Add(WallNow(), TaskId{1});
+  return retained_.size() > policy.count || retained_bytes_ > policy.bytes;
+}
+
+// Arranges the next look at what has ended.
+void LocalQueue::LookAtEnded(base::Micros at_the_earliest) {
+  retention_due_ = {};
+  if (retained_.empty()) return;
+  const Task* oldest = tasks_.Find(retained_.front().id);
+  base::WallTime when = WallNow() + at_the_earliest;
+  if (oldest != nullptr && oldest->ended && !IsOver())
+    when = std::max(when, *oldest->ended + options_.retention.age);
+  retention_due_.Add(when, retained_.front().id);
+  ArmTimer();
 }
 
 // Nothing live waits for it, and it has not been requeued since.
@@ -40,19 +57,17 @@ bool LocalQueue::Droppable(const Task& task) const {
 
 // Drops what the policy does not keep, oldest first.
 void LocalQueue::DropEnded() {
-  const RetentionPolicy& policy = options_.retention;
   base::WallTime now = WallNow();
   std::vector<Finish> pinned;
-  for (size_t looked = 0; !retained_.empty() && looked < kDropsPerTurn; ++looked) {
+  size_t looked = 0;
+  for (; !retained_.empty() && looked < kDropsPerTurn; ++looked) {
     Finish oldest = retained_.front();
     Task* task = tasks_.Find(oldest.id);
     if (task == nullptr || task->finish_sequence != oldest.sequence) {  // requeued since
       retained_.pop_front();
       continue;
     }
-    bool over = retained_.size() > policy.count || retained_bytes_ > policy.bytes ||
-                *task->ended + policy.age <= now;
-    if (!over) break;
+    if (!IsOver() && *task->ended + options_.retention.age > now) break;
     retained_.pop_front();
     if (Droppable(*task)) {
       DropTask(*task);
@@ -61,13 +76,8 @@ void LocalQueue::DropEnded() {
     }
   }
   for (const Finish& finish : pinned) retained_.push_back(finish);
-  if (retained_.empty()) return;
-  const Task* next = tasks_.Find(retained_.front().id);
-  bool more = retained_.size() > policy.count || retained_bytes_ > policy.bytes;
-  base::WallTime when = next == nullptr ? now : *next->ended + policy.age;
-  if (more) when = pinned.empty() ? now : now + kPinnedLook;
-  if (!pinned.empty()) when = std::max(when, now + kPinnedLook);
-  retention_due_.Add(when, retained_.front().id);
+  bool more = looked == kDropsPerTurn && pinned.size() < looked;
+  LookAtEnded(more ? base::Micros(0) : pinned.empty() ? kSettle : kPinnedLook);
 }
 
 // An ended task of its own is gone, from the disk too.
