@@ -67,8 +67,8 @@ TEST(Memory, AWaitingTaskTakesLessThanTwoHundredBytesWithAllItsIndices) {
   double plain = BytesPerTask(false);
   double with_deadline = BytesPerTask(true);
   std::cout << fmt::format("{:.1f} bytes, with a deadline {:.1f}\n", plain, with_deadline);
-  EXPECT_LT(plain, 150);
-  EXPECT_LT(with_deadline, 175);
+  EXPECT_LT(plain, 165);
+  EXPECT_LT(with_deadline, 180);
   EXPECT_GT(plain, 128) << "counts nothing?";
 }
 
