@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "sched/scheduler.h"
 
 namespace inferq::sched {
@@ -37,6 +39,31 @@ TEST(MakeKey, StaysExactInDoubles) {
 
 TEST(MakeKeyDeathTest, RefusesARateThatDoesNotAge) {
   EXPECT_DEATH(MakeKey(At(1), 0, 0, {.aging_per_second = 0}), "aging_per_second > 0");
+}
+
+TEST(BatchPace, IsTheTimeOfOneLineAtTheTenantsRate) {
+  base::Micros cap = std::chrono::seconds(1);
+  EXPECT_EQ(BatchPace(100, 1'000, cap), std::chrono::milliseconds(100));
+  EXPECT_EQ(BatchPace(1, 3'000'000, cap), base::Micros(1)) << "rounded up";
+  EXPECT_EQ(BatchPace(5'000, 1'000, cap), cap);
+  EXPECT_EQ(BatchPace(UINT64_MAX, 1e-300, cap), cap);
+}
+
+TEST(BatchPace, IsTheCapWhereTheRateIsUnknown) {
+  base::Micros cap = std::chrono::milliseconds(20);
+  for (double rate : {0.0, -1.0, std::nan("")}) EXPECT_EQ(BatchPace(1, rate, cap), cap);
+  EXPECT_EQ(BatchPace(0, 0, cap), cap);
+}
+
+TEST(WaitBound, AddsUpWhatCanGoBefore) {
+  OrderPolicy policy{.aging_per_second = 2.0, .boost_cap = 50, .prefix_window = base::Micros(7)};
+  EXPECT_EQ(WaitBound(policy, base::Micros(3)), std::chrono::seconds(1'025) + base::Micros(10));
+  policy.boost_cap = -1;
+  EXPECT_EQ(WaitBound(policy, base::Micros(3)), std::chrono::seconds(1'000) + base::Micros(10));
+}
+
+TEST(WaitBound, IsHeldInItsRange) {
+  EXPECT_EQ(WaitBound({.aging_per_second = 1e-300}, base::Micros(0)), base::Micros::max());
 }
 
 }  // namespace

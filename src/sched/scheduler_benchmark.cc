@@ -1,4 +1,5 @@
 #include <benchmark/benchmark.h>
+#include <malloc.h>
 
 #include "base/rng.h"
 #include "sched/scheduler.h"
@@ -45,6 +46,35 @@ void BM_PickSettleAdd(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }
 BENCHMARK(BM_PickSettleAdd)->Args({1, 0})->Args({64, 0})->Args({64, 60});
+
+/// Bytes that the process has allocated.
+double Allocated() {
+  struct mallinfo2 info = mallinfo2();
+  return static_cast<double>(info.uordblks + info.hblkhd);
+}
+
+/// Adds a million tasks; what each takes in memory, all indices and a prefix window included.
+/// `range(0)`: how many of 100 have a deadline.
+void BM_Add(benchmark::State& state) {
+  base::WallTime now{std::chrono::seconds(1'800'000'000)};
+  double bytes = 0;
+  for (auto _ : state) {
+    double before = Allocated();
+    auto scheduler = MakeScheduler({.prefix_window = std::chrono::seconds(60)});
+    base::Rng rng(1);
+    for (uint64_t id = 1; id <= kTasks; ++id) {
+      Entry entry = RandomEntry(id, rng, now);
+      entry.deadline.reset();
+      if (rng.Below(100) < static_cast<uint64_t>(state.range(0))) entry.deadline = now;
+      entry.batch = {1 + id / 1'000};
+      scheduler->Add(entry);
+    }
+    bytes = (Allocated() - before) / static_cast<double>(kTasks);
+  }
+  state.counters["bytes_per_task"] = bytes;
+  state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(kTasks));
+}
+BENCHMARK(BM_Add)->Arg(0)->Arg(10)->Arg(100)->Iterations(1)->Unit(benchmark::kMillisecond);
 
 /// Picks only: a million waiting tasks are taken one by one.
 void BM_Pick(benchmark::State& state) {

@@ -56,7 +56,7 @@ struct Lane {
   std::array<std::set<TenantRank>, kKinds.size()> eligible;
   /// Those of them with a guarantee, by mark.
   std::set<TenantRank> guaranteed;
-  std::map<const Tenant*, std::unique_ptr<WaitingTasks>> homes;
+  std::unordered_map<const Tenant*, std::unique_ptr<WaitingTasks>> homes;
 };
 
 /// Which tenant is next: rule 1 of the order, virtual times, guarantees, caps, buckets and pauses.

@@ -11,7 +11,7 @@ struct Links {
 };
 
 /// An ordered set whose nodes are objects that live elsewhere: O(log n) for everything (a treap,
-/// Seidel and Aragon 1996). The same elements give the same tree. `Order` says how, by handle:
+/// Seidel and Aragon 1996). `Order` says how, by handle:
 ///
 ///   Links& At(h)            the links that belong to this tree
 ///   bool Less(a, b)         a strict order

@@ -69,18 +69,25 @@ bool AlikeOrder::Less(Handle a, Handle b) const {
   return order != 0 ? order < 0 : x.id < y.id;
 }
 
+void AlikeOrder::Improve(Item& item, const Item& of) const {
+  if (of.alike_first_key > item.alike_first_key) return;
+  bool tie = of.alike_first_key == item.alike_first_key;
+  if (tie && ItemAt(item.alike_first).id < ItemAt(of.alike_first).id) return;
+  item.alike_first_key = of.alike_first_key;
+  item.alike_first = of.alike_first;
+}
+
 void AlikeOrder::Update(Handle h) const {
   Item& item = ItemAt(h);
-  Item* first = &item;
+  item.alike_first_key = item.key;
+  item.alike_first = h;
   for (Handle child : {item.alike.left, item.alike.right}) {
-    if (child != kNone) first = SmallerKey(first, &ItemAt(ItemAt(child).alike_first));
+    if (child != kNone) Improve(item, ItemAt(child));
   }
-  item.alike_first = first->self;
 }
 
 void AlikeOrder::Gained(Handle h, Handle added) const {
-  Item& item = ItemAt(h);
-  item.alike_first = SmallerKey(&ItemAt(item.alike_first), &ItemAt(added))->self;
+  if (ItemAt(added).key <= ItemAt(h).alike_first_key) Update(h);
 }
 
 void AlikeOrder::Lost(Handle h, Handle taken) const {

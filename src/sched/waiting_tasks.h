@@ -37,7 +37,8 @@ struct alignas(64) Item {
 
   model::LocalityKey locality{};
   Links alike;
-  Handle alike_first = kNone;  ///< Of the subtree, by key.
+  Key alike_first_key = 0;     ///< The smallest of the subtree,
+  Handle alike_first = kNone;  ///< and whose it is; the smallest id of those.
   Handle batch_before = kNone, batch_after = kNone;
   Handle batch = kNone;  ///< In the scheduler's batches.
 };
@@ -63,7 +64,7 @@ struct ItemOrder {
   TaskStore* store;
 
   Item& ItemAt(Handle h) const { return store->items[h]; }
-  uint64_t Priority(Handle h) const { return Scatter(ItemAt(h).id.value); }
+  static uint64_t Priority(Handle h) { return Scatter(h); }
 };
 
 /// Counts its subtrees.
@@ -98,6 +99,8 @@ struct AlikeOrder : ItemOrder {
   void Update(Handle h) const;
   void Gained(Handle h, Handle added) const;
   void Lost(Handle h, Handle taken) const;
+  /// The first of h's subtree is that of `of`'s, if that goes before.
+  void Improve(Item& item, const Item& of) const;
 };
 
 /// Waiting tasks in order: what is due by deadline, the rest by key. Which is which follows the
