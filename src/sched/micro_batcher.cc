@@ -200,7 +200,6 @@ void MicroBatcher::Delay(Waiting& waiting) {
   Leave(waiting);
   by_timeout_.erase(by_timeout_.begin());
   waiting.rank = DelayedRankOf(waiting);
-  waiting.times_out.reset();
   Enter(waiting);
 }
 
@@ -294,7 +293,7 @@ MicroBatch MicroBatcher::Take(uint32_t size) {
 
 std::vector<uint64_t> MicroBatcher::Finish(uint64_t number) {
   auto found = running_.find(number);
-  if (found == running_.end() || found->second) return {};
+  if (found == running_.end()) return {};
   if (!options_.preserve_ordering) {
     running_.erase(found);
     return {number};
@@ -316,12 +315,12 @@ std::vector<Rejected> MicroBatcher::TakeRejected(SteadyTime now) {
 std::optional<SteadyTime> MicroBatcher::NextDeadline(SteadyTime now, uint32_t free_instances) {
   Expire(now);
   if (!rejected_.empty()) return now;
-  std::optional<SteadyTime> next;
-  if (!by_timeout_.empty()) next = by_timeout_.begin()->waiting->times_out;
-  if (free_instances == 0 || order_.empty()) return next;
+  if (free_instances == 0) {
+    return by_timeout_.empty() ? std::nullopt : by_timeout_.begin()->waiting->times_out;
+  }
+  if (order_.empty()) return std::nullopt;
   if (DueSize(now) > 0) return now;
-  SteadyTime held_until = by_hold_.begin()->waiting->held_until;
-  return next ? std::min(*next, held_until) : held_until;
+  return by_hold_.begin()->waiting->held_until;  // no call's timeout is before the end of its hold
 }
 
 }  // namespace inferq::sched
