@@ -347,4 +347,11 @@ Result<std::vector<BlobId>> DirBlobStore::List() {
   return ids;
 }
 
+std::vector<Log> DirBlobStore::Logs() {
+  MutexLock lock(mu_);
+  std::vector<Log> logs;
+  for (const auto& [name, id] : logs_) logs.push_back({.name = name, .id = id});
+  return logs;
+}
+
 }  // namespace inferq::blob

@@ -47,6 +47,7 @@ class DirBlobStore final : public BlobStore {
   base::Result<std::string> Read(const model::Extent& extent) override;
   base::Result<> Delete(BlobId blob) override;
   base::Result<std::vector<BlobId>> List() override;
+  std::vector<Log> Logs() override;
 
   // Readers may stop here.
 
