@@ -150,7 +150,17 @@ TEST_F(ResultLogTest, AFullDiskPasses) {
   disk_.SetCapacity(UINT64_MAX);
   BlobId second = Record("fits");
   EXPECT_EQ(second, log_->current());
-  EXPECT_EQ(Reclaim({}), 1u) << "the failed append holds nothing";
+  EXPECT_EQ(Reclaim({}), 1u);
+}
+
+TEST_F(ResultLogTest, AFailedAppendHoldsNothing) {
+  Record("012345678");
+  disk_.SetCapacity(disk_.used() + 2);
+  ASSERT_FALSE(Append("too long"));
+  disk_.SetCapacity(UINT64_MAX);
+  Record("9");
+  Record("next segment");
+  EXPECT_EQ(Reclaim({}), 1u);
 }
 
 TEST_F(ResultLogTest, AFailedSyncIsFinalAlsoForTheNextSegment) {
