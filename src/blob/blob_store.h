@@ -45,6 +45,9 @@ class BlobStore {
   virtual base::Result<> Sync(BlobId blob) = 0;
   /// Sync, and no Append after it.
   virtual base::Result<> Seal(BlobId blob) = 0;
+  /// Nothing is added to this log for now: its file is closed, if all is well and synced, until an
+  /// Append. A store with many logs then keeps few files open.
+  virtual void RestLog(BlobId blob) = 0;
   /// Cuts a log to `size` bytes: recovery drops what no record points to.
   virtual base::Result<> TruncateLog(BlobId blob, uint64_t size) = 0;
 

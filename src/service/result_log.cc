@@ -91,6 +91,7 @@ base::Result<> ResultLog::WriteAll(blob::BlobStore& blobs, const Options& option
 base::Result<> ResultLog::Rotate(blob::BlobStore& blobs, const Options& options, Write& write) {
   INFERQ_ASSIGN(uint64_t size, blobs.Size(write.segment));
   if (size < options.segment_bytes) return {};
+  blobs.RestLog(write.segment);
   INFERQ_ASSIGN(write.segment, blobs.OpenLog(SegmentName(options.name, write.number + 1)));
   ++write.number;
   return {};

@@ -1,7 +1,10 @@
 #include "service/result_log.h"
 
+#include <dirent.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <cstdlib>
 
 #include "blob/dir_blob_store.h"
 #include "testing/sim_disk.h"
@@ -168,6 +171,28 @@ TEST_F(ResultLogTest, AFailedSyncIsFinalAlsoForTheNextSegment) {
   EXPECT_EQ(Append("0123456789").error().code(), Code::kUnavailable);
   EXPECT_EQ(Append("next").error().code(), Code::kUnavailable);
   EXPECT_EQ(log_->segments().size(), 1u) << "nothing goes on behind it";
+}
+
+size_t OpenFiles() {
+  size_t count = 0;
+  DIR* directory = opendir("/proc/self/fd");
+  while (readdir(directory)) ++count;
+  closedir(directory);
+  return count;
+}
+
+TEST_F(ResultLogTest, OldSegmentsHaveNoFileOpen) {
+  char root[] = "/tmp/inferq_result_log_XXXXXX";
+  ASSERT_NE(mkdtemp(root), nullptr);
+  base::FileSystem& files = base::PosixFileSystem();
+  log_.reset();
+  blobs_ = blob::DirBlobStore::Open(files, std::string(root) + "/blobs").value();
+  log_ = sim_.Run(ResultLog::Open(sim_, *blobs_, {.name = "results", .segment_bytes = 10})).value();
+  size_t before = OpenFiles();
+  for (int i = 0; i < 5; ++i) Record("0123456789");
+  EXPECT_EQ(log_->segments().size(), 5u);
+  EXPECT_EQ(OpenFiles(), before) << "that of the current one only";
+  EXPECT_TRUE(base::RemoveTree(files, root));
 }
 
 TEST_F(ResultLogTest, ReadAllAnswersForEachExtent) {

@@ -212,8 +212,10 @@ TEST_F(StoreTest, AFullQuotaIsAFullDiskAndAnErrorOfTheDiskIsNot) {
   auto put = Put(db, 2);
   EXPECT_EQ(put.error().code(), Code::kResourceExhausted);
   EXPECT_THAT(put.error().message(), HasSubstr("quota"));
-  vfs.FailWrites(EIO);
-  EXPECT_EQ(Put(db, 2).error().code(), Code::kUnavailable);
+  for (int reason : {EIO, EINVAL}) {
+    vfs.FailWrites(reason);
+    EXPECT_EQ(Put(db, 2).error().code(), Code::kUnavailable) << reason;
+  }
   vfs.FailWrites(0);
   EXPECT_TRUE(Put(db, 2));
   EXPECT_EQ(Books(db), 2);
