@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,12 @@ namespace inferq::blob {
 
 /// Number of a blob in its store; never 0, never used again.
 using BlobId = uint64_t;
+
+/// A log that there is.
+struct Log {
+  std::string name;
+  BlobId id = 0;
+};
 
 /// Bytes of inputs and results, apart from the records that point to them.
 ///
@@ -38,6 +45,9 @@ class BlobStore {
   virtual base::Result<> Sync(BlobId blob) = 0;
   /// Sync, and no Append after it.
   virtual base::Result<> Seal(BlobId blob) = 0;
+  /// Nothing is added to this log for now: its file is closed, if all is well and synced, until an
+  /// Append. A store with many logs then keeps few files open.
+  virtual void RestLog(BlobId blob) = 0;
   /// Cuts a log to `size` bytes: recovery drops what no record points to.
   virtual base::Result<> TruncateLog(BlobId blob, uint64_t size) = 0;
 
@@ -48,6 +58,14 @@ class BlobStore {
   virtual base::Result<> Delete(BlobId blob) = 0;
   /// Sealed blobs and logs, in order of their number.
   virtual base::Result<std::vector<BlobId>> List() = 0;
+  /// Those of List that are logs, in order of their name.
+  virtual std::vector<Log> Logs() = 0;
 };
+
+/// Reads many extents in one blocking call. @return one answer for each, in their order; one that
+/// fails (see BlobStore::Read) does not touch the others. All bytes are in memory at once: the
+/// caller bounds them.
+std::vector<base::Result<std::string>> ReadAll(BlobStore& blobs,
+                                               std::span<const model::Extent> extents);
 
 }  // namespace inferq::blob

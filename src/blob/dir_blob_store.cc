@@ -101,11 +101,10 @@ Result<> DirBlobStore::RecoverFile(const std::string& name) {
   if (!IsLogName(suffix)) return {};
   INFERQ_ASSIGN(FilePtr file, fs_.Open(path, OpenMode::kReadWrite));
   INFERQ_ASSIGN(uint64_t size, file->Size());
-  auto writer = std::make_shared<Writer>(std::move(file), size);
   if (!logs_.emplace(suffix, *id).second) {
     return Fail(Code::kDataLoss, "{}: there are two logs \"{}\"", dir_, suffix);
   }
-  blobs_[*id] = {Kind::kLog, path, size, std::move(writer)};
+  blobs_[*id] = {Kind::kLog, path, size};
   return {};
 }
 
@@ -183,12 +182,29 @@ Result<DirBlobStore::Blob> DirBlobStore::Find(BlobId id) {
 
 Result<std::shared_ptr<DirBlobStore::Writer>> DirBlobStore::WriterOf(BlobId id) {
   INFERQ_ASSIGN(Blob blob, Find(id));
+  if (!blob.writer && blob.kind == Kind::kLog) return WakeLog(id, blob);
   if (!blob.writer) return Fail(Code::kFailedPrecondition, "blob {} is sealed", id);
   if (!blob.writer->failure.empty()) {
     return Fail(Code::kUnavailable, "blob {} failed before ({}), restart", id,
                 blob.writer->failure);
   }
   return blob.writer;
+}
+
+Result<std::shared_ptr<DirBlobStore::Writer>> DirBlobStore::WakeLog(BlobId id, const Blob& blob) {
+  INFERQ_ASSIGN(FilePtr file, fs_.Open(blob.path, OpenMode::kReadWrite));
+  auto writer = std::make_shared<Writer>(std::move(file), *blob.size);
+  MutexLock lock(mu_);
+  blobs_[id].writer = writer;
+  return writer;
+}
+
+void DirBlobStore::RestLog(BlobId blob) {
+  std::shared_ptr<Writer> writer;  // closed after the lock is released
+  MutexLock lock(mu_);
+  auto found = blobs_.find(blob);
+  if (found == blobs_.end() || found->second.kind != Kind::kLog || !found->second.writer) return;
+  if (found->second.writer->synced) writer = std::move(found->second.writer);
 }
 
 void DirBlobStore::SetSize(BlobId id, uint64_t size) {
@@ -199,6 +215,7 @@ void DirBlobStore::SetSize(BlobId id, uint64_t size) {
 
 Result<Extent> DirBlobStore::Append(BlobId blob, std::string_view bytes) {
   INFERQ_ASSIGN(auto writer, WriterOf(blob));
+  writer->synced = false;
   Extent extent{blob, writer->size, bytes.size()};
   if (auto written = writer->file->WriteAt(writer->size, bytes); !written) {
     // The next Append overwrites what was written of it; if none comes, Sync cuts it off.
@@ -211,6 +228,7 @@ Result<Extent> DirBlobStore::Append(BlobId blob, std::string_view bytes) {
 }
 
 Result<> DirBlobStore::SyncWriter(Writer& writer) {
+  writer.synced = false;
   auto synced = writer.longer ? writer.file->Truncate(writer.size) : Result<>();
   if (synced) synced = writer.file->Sync();
   if (!synced) {
@@ -218,6 +236,7 @@ Result<> DirBlobStore::SyncWriter(Writer& writer) {
     return synced;
   }
   writer.longer = false;
+  writer.synced = true;
   return {};
 }
 
@@ -260,6 +279,7 @@ Result<> DirBlobStore::TruncateLog(BlobId blob, uint64_t size) {
     return Fail(Code::kOutOfRange, "log {} has {} bytes and cannot be cut to {}", blob,
                 writer->size, size);
   }
+  writer->synced = false;
   if (auto cut = writer->file->Truncate(size); !cut) {
     writer->failure = cut.error().message();
     return cut;
@@ -345,6 +365,13 @@ Result<std::vector<BlobId>> DirBlobStore::List() {
     if (blob.kind != Kind::kUnsealed) ids.push_back(id);
   }
   return ids;
+}
+
+std::vector<Log> DirBlobStore::Logs() {
+  MutexLock lock(mu_);
+  std::vector<Log> logs;
+  for (const auto& [name, id] : logs_) logs.push_back({.name = name, .id = id});
+  return logs;
 }
 
 }  // namespace inferq::blob

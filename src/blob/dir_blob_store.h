@@ -42,11 +42,13 @@ class DirBlobStore final : public BlobStore {
   base::Result<model::Extent> Append(BlobId blob, std::string_view bytes) override;
   base::Result<> Sync(BlobId blob) override;
   base::Result<> Seal(BlobId blob) override;
+  void RestLog(BlobId blob) override;
   base::Result<> TruncateLog(BlobId blob, uint64_t size) override;
   base::Result<uint64_t> Size(BlobId blob) override;
   base::Result<std::string> Read(const model::Extent& extent) override;
   base::Result<> Delete(BlobId blob) override;
   base::Result<std::vector<BlobId>> List() override;
+  std::vector<Log> Logs() override;
 
   // Readers may stop here.
 
@@ -57,6 +59,7 @@ class DirBlobStore final : public BlobStore {
     std::unique_ptr<base::File> file;
     uint64_t size = 0;    ///< What counts as appended.
     bool longer = false;  ///< A failed write may have left bytes behind `size`.
+    bool synced = false;  ///< Nothing was appended since the last Sync.
     std::string failure;  ///< Why no more calls are taken; "" while all is well.
   };
   struct Blob {
@@ -64,7 +67,7 @@ class DirBlobStore final : public BlobStore {
     std::string path;
     std::optional<uint64_t>
         size;  ///< Unknown for a sealed blob of an earlier run, until it is read.
-    std::shared_ptr<Writer> writer;
+    std::shared_ptr<Writer> writer = {};  ///< Of a log: null while it rests.
   };
   using FilePtr = std::unique_ptr<base::File>;
 
@@ -81,6 +84,7 @@ class DirBlobStore final : public BlobStore {
 
   base::Result<Blob> Find(BlobId id) EXCLUDES(mu_);
   base::Result<std::shared_ptr<Writer>> WriterOf(BlobId id) EXCLUDES(mu_);
+  base::Result<std::shared_ptr<Writer>> WakeLog(BlobId id, const Blob& blob) EXCLUDES(mu_);
   /// Everything appended is on the disk and nothing else.
   static base::Result<> SyncWriter(Writer& writer);
   void SetSize(BlobId id, uint64_t size) EXCLUDES(mu_);

@@ -190,6 +190,30 @@ TEST_F(DirBlobStoreTest, KeepsFewFilesOpen) {
   EXPECT_EQ(OpenFiles(), before);
 }
 
+TEST_F(DirBlobStoreTest, ALogThatRestsHasNoFileOpen) {
+  size_t before = OpenFiles();
+  BlobId log = store_->OpenLog("l").value();
+  ASSERT_TRUE(store_->Append(log, "one;"));
+  store_->RestLog(log);
+  EXPECT_EQ(OpenFiles(), before + 1) << "what is not synced must not be forgotten";
+  ASSERT_TRUE(store_->Sync(log));
+  store_->RestLog(log);
+  store_->RestLog(log);
+  EXPECT_EQ(OpenFiles(), before);
+  EXPECT_EQ(store_->Append(log, "two;").value(), (Extent{log, 4, 4}));
+  ASSERT_TRUE(store_->Sync(log));
+  ASSERT_TRUE(store_->TruncateLog(log, 6));
+  store_->RestLog(log);
+  EXPECT_EQ(OpenFiles(), before + 1) << "nor is a cut";
+  EXPECT_EQ(store_->Append(log, "!").value(), (Extent{log, 6, 1}));
+  Reopen();
+  EXPECT_EQ(OpenFiles(), before) << "logs rest at first";
+  EXPECT_THAT(store_->Logs(), ElementsAre(testing::Field(&Log::id, log)));
+  EXPECT_EQ(All(log), "one;tw!");
+  store_->RestLog(log + 1);
+  store_->RestLog(Sealed("x"));
+}
+
 TEST_F(DirBlobStoreTest, ReadersAndBuildersWorkAtTheSameTime) {
   BlobId log = store_->OpenLog("l").value();
   std::atomic<uint64_t> synced = 0;

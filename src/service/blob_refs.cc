@@ -3,6 +3,15 @@
 #include "base/check.h"
 
 namespace inferq::service {
+namespace {
+
+base::Result<std::vector<blob::BlobId>> SealedBlobs(blob::BlobStore& blobs) {
+  INFERQ_ASSIGN(auto sealed, blobs.List());
+  for (const blob::Log& log : blobs.Logs()) std::erase(sealed, log.id);
+  return sealed;
+}
+
+}  // namespace
 
 void BlobRefs::Drop(blob::BlobId blob) {
   if (blob == 0) return;
@@ -15,7 +24,7 @@ void BlobRefs::Drop(blob::BlobId blob) {
 }
 
 Awaitable<base::Result<uint64_t>> BlobRefs::Sweep() {
-  auto list = [blobs = blobs_] { return blobs->List(); };
+  auto list = [blobs = blobs_] { return SealedBlobs(*blobs); };
   INFERQ_CO_ASSIGN(auto all, co_await runtime_.RunBlocking(runtime::kAnyLane, list));
   uint64_t removed = 0;
   for (blob::BlobId blob : all) {

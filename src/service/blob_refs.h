@@ -20,7 +20,8 @@ class BlobRefs {
   void Hold(blob::BlobId blob) { ++holders_[blob]; }
   /// 0: no blob. A removal that fails is left to the next start.
   void Drop(blob::BlobId blob);
-  /// Removes sealed blobs that nobody holds: what a crash left between a blob and its record.
+  /// Removes sealed blobs that nobody holds: what a crash left between a blob and its record. Logs
+  /// are their owners' (ResultLog::Reclaim).
   /// @return how many.
   Awaitable<base::Result<uint64_t>> Sweep();
 

@@ -15,7 +15,6 @@ using namespace std::chrono_literals;
 using base::Code;
 
 constexpr std::string_view kLane = "run";
-constexpr std::string_view kResultsLog = "results";
 constexpr uint64_t kReadAtOnce = 5'000;    // input lines between two looks at progress and drain
 constexpr uint32_t kSubmitAtOnce = 1'000;  // lines in one commit
 constexpr base::Micros kFollowEvery = 100ms;
@@ -122,10 +121,7 @@ Awaitable<base::Result<>> RunJob::OpenQueue() {
   part_ = RunFailure::Part::kStore;
   queue_ = env_.make_queue(store_->journal_path());
   INFERQ_CO_TRY(co_await queue_->Open());
-  auto open_log = [blobs = &store_->blobs()] { return blobs->OpenLog(kResultsLog); };
-  INFERQ_CO_ASSIGN(blob::BlobId log,
-                   co_await env_.runtime.RunBlocking(runtime::kResultLane, open_log));
-  results_ = std::make_unique<ResultLog>(env_.runtime, store_->blobs(), log);
+  INFERQ_CO_ASSIGN(results_, co_await ResultLog::Open(env_.runtime, store_->blobs(), {}));
   co_return base::Result<>{};
 }
 
@@ -188,7 +184,7 @@ Awaitable<base::Result<>> RunJob::RepairOutputs() {
   INFERQ_CO_TRY(co_await env_.runtime.RunBlocking(runtime::kAnyLane, open));
   INFERQ_CO_TRY(co_await output_->CatchUp());
   progress_.resumed = output_->totals().succeeded + output_->totals().failed;
-  auto cut = [this, log = results_->log()] {
+  auto cut = [this, log = results_->current()] {
     return store_->blobs().TruncateLog(log, output_->results_end(log));
   };
   co_return co_await env_.runtime.RunBlocking(runtime::kResultLane, cut);

@@ -12,7 +12,6 @@ using base::Result;
 
 namespace {
 
-constexpr std::string_view kResultsLog = "results";
 constexpr base::Micros kHousekeeping = 30s;
 constexpr base::Micros kHealthLook = 250ms;
 
@@ -76,11 +75,8 @@ Awaitable<Result<>> Station::Open() {
   INFERQ_CO_TRY(co_await queue_->Open());
   catalog_ = env_.make_catalog(directory + "/catalog.db");
   INFERQ_CO_TRY(co_await catalog_->Open());
-  auto open_log = [blobs = blobs_] { return blobs->OpenLog(kResultsLog); };
-  INFERQ_CO_ASSIGN(blob::BlobId log, co_await runtime.RunBlocking(runtime::kResultLane, open_log));
-  results_ = std::make_unique<ResultLog>(runtime, *blobs_, log);
+  INFERQ_CO_ASSIGN(results_, co_await ResultLog::Open(runtime, *blobs_, {}));
   refs_ = std::make_shared<BlobRefs>(runtime, blobs_);
-  refs_->Hold(log);
   auto wake = [this](const std::string& model) { WakeModel(model); };
   auto offers = [models = &options_.models](const std::string& model) {
     return std::ranges::find(*models, model, &ModelSpec::name) != models->end();
@@ -228,7 +224,7 @@ Awaitable<Result<model::Extent>> Station::StoreAnswer(queue::ClaimedTask task, W
     co_return co_await online_->StoreAnswer(std::move(task), std::move(work), std::move(answer));
   }
   std::string line = AnswerLine(task, work, std::move(answer), env_.runtime.clock().Wall());
-  co_return co_await results_->Append(std::move(line));
+  co_return co_await AppendResult(std::move(task), std::move(line));
 }
 
 Awaitable<Result<model::Extent>> Station::StoreError(queue::ClaimedTask task, base::Error error) {
@@ -238,12 +234,22 @@ Awaitable<Result<model::Extent>> Station::StoreError(queue::ClaimedTask task, ba
   auto read = [blobs = blobs_, payload = task.spec.payload] { return CustomIdOf(*blobs, payload); };
   INFERQ_CO_ASSIGN(std::string custom_id,
                    co_await env_.runtime.RunBlocking(runtime::kAnyLane, read));
-  co_return co_await results_->Append(ErrorLine(task, custom_id, error));
+  std::string line = ErrorLine(task, custom_id, error);
+  co_return co_await AppendResult(std::move(task), std::move(line));
+}
+
+// The segment of the log stays until Settled: the record does not point to it before.
+Awaitable<Result<model::Extent>> Station::AppendResult(queue::ClaimedTask task, std::string line) {
+  INFERQ_CO_ASSIGN(model::Extent extent, co_await results_->Append(std::move(line)));
+  unrecorded_[{task.id, task.fence}] = extent;
+  co_return extent;
 }
 
 Awaitable<void> Station::Settled(queue::ClaimedTask task, Attempt attempt) {
   env_.observer->AttemptEnded(task, attempt);
   if (task.spec.ephemeral) co_return co_await online_->Settled(std::move(task), attempt);
+  auto appended = unrecorded_.extract({task.id, task.fence});
+  if (appended) results_->Recorded(appended.mapped());
   batches_->TaskSettled(task.spec.batch);
 }
 

@@ -66,6 +66,7 @@ class Station final : private TaskHandler {
   Awaitable<base::Result<model::Extent>> StoreError(queue::ClaimedTask task,
                                                     base::Error error) override;
   Awaitable<void> Settled(queue::ClaimedTask task, Attempt attempt) override;
+  Awaitable<base::Result<model::Extent>> AppendResult(queue::ClaimedTask task, std::string line);
 
   const ServiceEnvironment& env_;
   const ServiceOptions& options_;
@@ -79,6 +80,7 @@ class Station final : private TaskHandler {
   std::unique_ptr<catalog::Catalog> catalog_;
   std::shared_ptr<BlobRefs> refs_;
   std::unique_ptr<ResultLog> results_;
+  std::map<std::pair<model::TaskId, model::Fence>, model::Extent> unrecorded_;  // of results_
   std::unique_ptr<Files> files_;
   std::unique_ptr<Online> online_;
   std::unique_ptr<Batches> batches_;

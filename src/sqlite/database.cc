@@ -3,6 +3,7 @@
 #include <sqlite3.h>
 
 #include <bit>
+#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -33,6 +34,25 @@ Code CodeOf(int sqlite_code) {
     default:
       return Code::kUnavailable;
   }
+}
+
+/// Why the log was not written; 0 when it was. (sqlite3_system_errno does not know it when a commit
+/// fails.)
+int ErrnoOfLog(sqlite3* db) {
+  sqlite3_file* log = nullptr;
+  int reason = 0;
+  sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+  if (log != nullptr && log->pMethods != nullptr) {
+    log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &reason);
+  }
+  return reason;
+}
+
+/// The reason when a write found no room in a way that SQLite does not know: it knows ENOSPC only.
+/// 0 for all else. A failed sync is never of this kind: what it covered may be lost.
+int NoRoom(sqlite3* db, int sqlite_code) {
+  int reason = sqlite_code == SQLITE_IOERR_WRITE ? ErrnoOfLog(db) : 0;
+  return reason == EDQUOT || reason == EFBIG ? reason : 0;
 }
 
 }  // namespace
@@ -66,6 +86,9 @@ base::Error Database::Failure(std::string_view what) const {
                        fmt::format("{} {}: another process has it open; stop that or choose "
                                    "another directory",
                                    what, path_));
+  }
+  if (int reason = NoRoom(db_, code)) {
+    return base::ErrnoError(reason, fmt::format("{} {}", what, path_));
   }
   return base::Error(CodeOf(code),
                      fmt::format("{} {}: {} (SQLite code {})", what, path_,

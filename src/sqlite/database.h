@@ -57,8 +57,9 @@ class Database {
 
   /// Whether closing the last connection writes the log back into the file.
   void CheckpointOnClose(bool on);
-  /// What the last failure means to our callers: kResourceExhausted disk full, kDataLoss damaged,
-  /// kFailedPrecondition held by another process, kPermissionDenied, kUnavailable anything else.
+  /// What the last failure means to our callers: kResourceExhausted disk, quota or file size
+  /// limit full, kDataLoss damaged, kFailedPrecondition held by another process, kPermissionDenied,
+  /// kUnavailable anything else.
   base::Error Failure(std::string_view what) const;
 
  private:

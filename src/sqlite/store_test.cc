@@ -2,7 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sqlite3.h>
+#include <sys/resource.h>
 
+#include <cerrno>
+#include <csignal>
 #include <cstdlib>
 
 #include "base/file_system.h"
@@ -109,6 +113,121 @@ TEST_F(StoreTest, RefusesWhatIsHeldNewerOrForeign) {
   other.name = "cellar";
   EXPECT_THAT(OpenStore(second, path_, "", other).error().message(),
               HasSubstr("not a cellar of inferq"));
+}
+
+/// How long files of this process may become, while it lives.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) {
+    std::signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &before_);
+    rlimit limit{.rlim_cur = bytes, .rlim_max = before_.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FileSizeLimit() {
+    setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, SIG_DFL);
+  }
+
+ private:
+  rlimit before_{};
+};
+
+TEST_F(StoreTest, AFileThatMayNotGrowIsAFullDiskAndPasses) {
+  Database db;
+  ASSERT_TRUE(Open(db));
+  ASSERT_TRUE(Put(db, 1));
+  int64_t id = 1;
+  base::Result<> put;
+  {
+    FileSizeLimit limit(100'000);
+    while (put && id < 1'000) put = Put(db, ++id);
+  }
+  ASSERT_FALSE(put);
+  EXPECT_EQ(put.error().code(), Code::kResourceExhausted) << put.error().message();
+  EXPECT_EQ(Books(db), id - 1) << "what failed left nothing";
+  EXPECT_TRUE(Put(db, id));
+  db.Close();
+  ASSERT_TRUE(Open(db));
+  EXPECT_EQ(Books(db), id);
+}
+
+/// The machine's files, of which writes, and syncs of write-ahead logs, fail on request.
+class FaultyVfs {
+ public:
+  FaultyVfs() : vfs_(*sqlite3_vfs_find(nullptr)) {
+    vfs_.zName = "faulty";
+    vfs_.xOpen = Open;
+    sqlite3_vfs_register(&vfs_, 0);
+  }
+  ~FaultyVfs() {
+    FailWrites(0);
+    sync_fails_ = false;
+    sqlite3_vfs_unregister(&vfs_);
+  }
+
+  /// 0: they do not.
+  void FailWrites(int reason) {
+    write_errno_ = reason;
+    auto call = reinterpret_cast<sqlite3_syscall_ptr>(&Write);
+    for (const char* name : {"pwrite", "pwrite64"}) {
+      vfs_.xSetSystemCall(&vfs_, name, reason == 0 ? nullptr : call);
+    }
+  }
+  void FailSyncs() { sync_fails_ = true; }
+
+ private:
+  static ssize_t Write(int, const void*, size_t, off_t) {
+    errno = write_errno_;
+    return -1;
+  }
+
+  static int Open(sqlite3_vfs* vfs, const char* name, sqlite3_file* file, int flags, int* out) {
+    int code = sqlite3_vfs_find(nullptr)->xOpen(vfs, name, file, flags, out);
+    if (code != SQLITE_OK || (flags & SQLITE_OPEN_WAL) == 0) return code;
+    real_ = file->pMethods;
+    methods_ = *real_;
+    methods_.xSync = [](sqlite3_file* f, int how) {
+      return sync_fails_ ? SQLITE_IOERR_FSYNC : real_->xSync(f, how);
+    };
+    file->pMethods = &methods_;
+    return SQLITE_OK;
+  }
+
+  static inline int write_errno_ = 0;
+  static inline bool sync_fails_ = false;
+  static inline const sqlite3_io_methods* real_ = nullptr;
+  static inline sqlite3_io_methods methods_{};
+  sqlite3_vfs vfs_;
+};
+
+TEST_F(StoreTest, AFullQuotaIsAFullDiskAndAnErrorOfTheDiskIsNot) {
+  FaultyVfs vfs;
+  Database db;
+  ASSERT_TRUE(OpenStore(db, path_, "faulty", kFormat));
+  ASSERT_TRUE(Put(db, 1));
+  vfs.FailWrites(EDQUOT);
+  auto put = Put(db, 2);
+  EXPECT_EQ(put.error().code(), Code::kResourceExhausted);
+  EXPECT_THAT(put.error().message(), HasSubstr("quota"));
+  for (int reason : {EIO, EINVAL}) {
+    vfs.FailWrites(reason);
+    EXPECT_EQ(Put(db, 2).error().code(), Code::kUnavailable) << reason;
+  }
+  vfs.FailWrites(0);
+  EXPECT_TRUE(Put(db, 2));
+  EXPECT_EQ(Books(db), 2);
+}
+
+TEST_F(StoreTest, AFailedSyncIsNeverAFullDisk) {
+  FaultyVfs vfs;
+  Database db;
+  ASSERT_TRUE(OpenStore(db, path_, "faulty", kFormat));
+  vfs.FailWrites(EDQUOT);
+  ASSERT_EQ(Put(db, 1).error().code(), Code::kResourceExhausted);
+  vfs.FailWrites(0);
+  vfs.FailSyncs();
+  EXPECT_EQ(Put(db, 1).error().code(), Code::kUnavailable) << "whatever the last write met";
 }
 
 }  // namespace

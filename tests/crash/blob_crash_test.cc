@@ -243,6 +243,17 @@ TEST(BlobCrash, AFailedSyncIsFinalForItsBlobOnly) {
   EXPECT_TRUE(store->Seal(other));
 }
 
+TEST(BlobCrash, ARestDoesNotMakeAFailedSyncForgotten) {
+  SimDisk disk;
+  auto store = DirBlobStore::Open(disk, "/blobs").value();
+  BlobId log = store->OpenLog("results").value();
+  ASSERT_TRUE(store->Sync(log));
+  disk.FailOperation(0, DiskFault::kSyncError);
+  ASSERT_FALSE(store->Sync(log));
+  store->RestLog(log);
+  EXPECT_EQ(store->Append(log, "x").error().code(), Code::kUnavailable);
+}
+
 TEST(BlobCrash, AFailedSyncOfTheDirectoryEndsTheTakingOfNames) {
   SimDisk disk;
   auto store = DirBlobStore::Open(disk, "/blobs").value();
