@@ -51,6 +51,7 @@ base::Result<> OpenStore(Database& db, const std::string& path, const std::strin
   INFERQ_TRY(db.Open(path, vfs));
   base::Result<> opened = CheckFormat(db, path, format);
   if (opened) opened = Lock(db);
+  if (opened) opened = db.Rewrite();
   if (opened) opened = Create(db, format);
   if (!opened) db.Close();
   return opened;
