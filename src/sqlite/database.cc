@@ -2,16 +2,22 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 namespace inferq::sqlite {
 
 using base::Code;
 
 namespace {
+
+constexpr int64_t kMaxPageBytes = 65536;
+constexpr int64_t kRewritePiece = 1 << 16;  // SQLite writes less than 128 KiB at once
 
 Code CodeOf(int sqlite_code) {
   switch (sqlite_code & 0xFF) {
@@ -53,6 +59,36 @@ int ErrnoOfLog(sqlite3* db) {
 int NoRoom(sqlite3* db, int sqlite_code) {
   int reason = sqlite_code == SQLITE_IOERR_WRITE ? ErrnoOfLog(db) : 0;
   return reason == EDQUOT || reason == EFBIG ? reason : 0;
+}
+
+// Writes the first `most` bytes once more, and syncs them. @return SQLite's code.
+int RewriteFile(sqlite3_file& file, int64_t most) {
+  const sqlite3_io_methods& io = *file.pMethods;
+  sqlite3_int64 size = 0;
+  int code = io.xFileSize(&file, &size);
+  std::string piece(kRewritePiece, '\0');
+  int64_t end = std::min<int64_t>(size, most);
+  for (int64_t at = 0; at < end && code == SQLITE_OK; at += kRewritePiece) {
+    int length = static_cast<int>(std::min(end - at, kRewritePiece));
+    code = io.xRead(&file, piece.data(), length, at);
+    if (code == SQLITE_OK) code = io.xWrite(&file, piece.data(), length, at);
+  }
+  return code == SQLITE_OK ? io.xSync(&file, SQLITE_SYNC_NORMAL) : code;
+}
+
+// Makes the names durable that stand beside a file: the first sync of a new journal does that.
+int SyncNamesBeside(sqlite3_vfs* vfs, const std::string& path) {
+  std::string name = path + "-sync";
+  std::vector<std::max_align_t> space(
+      static_cast<size_t>(vfs->szOsFile) / sizeof(std::max_align_t) + 1);
+  auto* file = reinterpret_cast<sqlite3_file*>(space.data());
+  int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MAIN_JOURNAL;
+  int code = vfs->xOpen(vfs, name.c_str(), file, flags, nullptr);
+  if (code != SQLITE_OK) return code;
+  code = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
+  file->pMethods->xClose(file);
+  int removed = vfs->xDelete(vfs, name.c_str(), 0);
+  return code == SQLITE_OK ? removed : code;
 }
 
 }  // namespace
@@ -114,6 +150,25 @@ base::Result<> Database::Commit(base::Result<> written) {
     (void)Exec("ROLLBACK");  // the first failure is the one to tell
   }
   return written;
+}
+
+base::Result<> Database::Rewrite() {
+  sqlite3_file* file = nullptr;
+  sqlite3_file* log = nullptr;
+  sqlite3_vfs* vfs = nullptr;
+  sqlite3_file_control(db_, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+  sqlite3_file_control(db_, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+  sqlite3_file_control(db_, "main", SQLITE_FCNTL_VFS_POINTER, &vfs);
+  sqlite3_int64 size = 0;
+  if (log == nullptr || log->pMethods == nullptr) return {};
+  int code = log->pMethods->xFileSize(log, &size);
+  if (code == SQLITE_OK && size == 0) return {};                    // closed in order, or new
+  if (code == SQLITE_OK) code = RewriteFile(*file, kMaxPageBytes);  // of a young file all there is
+  if (code == SQLITE_OK) code = RewriteFile(*log, size);
+  if (code == SQLITE_OK) code = SyncNamesBeside(vfs, sqlite3_db_filename(db_, "main"));
+  if (code == SQLITE_OK) return {};
+  return base::Fail(CodeOf(code), "sync {}: {} (SQLite code {})", path_, sqlite3_errstr(code),
+                    code);
 }
 
 void Database::CheckpointOnClose(bool on) {

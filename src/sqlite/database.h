@@ -55,6 +55,12 @@ class Database {
   /// writes may do so.
   base::Result<> Checkpoint();
 
+  /// Makes durable what is read, whatever syncs of an earlier process failed: writes its log and
+  /// the first page of the file once more, as they are, and syncs them and their names. A system
+  /// that failed to write a page may drop it from the pages to be written, yet go on showing it:
+  /// what is appended behind such a hole is lost with it at a power cut. Only while the file is
+  /// locked and no transaction is under way. Does nothing when the log is empty.
+  base::Result<> Rewrite();
   /// Whether closing the last connection writes the log back into the file.
   void CheckpointOnClose(bool on);
   /// What the last failure means to our callers: kResourceExhausted disk, quota or file size

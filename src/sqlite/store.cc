@@ -74,6 +74,7 @@ base::Result<> OpenForWriting(Database& db, const std::string& path, const std::
   if (!format.read_beside) INFERQ_TRY(db.Exec("PRAGMA locking_mode=EXCLUSIVE"));
   INFERQ_ASSIGN(Found found, CheckFormat(db, path, format));
   INFERQ_TRY(SetUp(db, format, found));
+  INFERQ_TRY(db.Rewrite());
   return Migrate(db, format, found.version);
 }
 

@@ -269,8 +269,8 @@ Result<> SimDisk::SyncDirectory(const std::string& path) {
     for (const NameChange& change : place.node->name_changes) {
       ApplyNames(place.node->durable_names, change);
     }
+    place.node->name_changes.clear();
   }
-  if (!crashed_) place.node->name_changes.clear();
   return begun;
 }
 

@@ -25,9 +25,10 @@ enum class CrashMode : uint8_t {
 enum class DiskFault : uint8_t {
   kNoSpace,     ///< ENOSPC at a write or creation. Half of the write is made.
   kWriteError,  ///< EIO at a write or truncation. Half of the write is made.
-  kSyncError,   ///< EIO at a sync. What it covered stays readable but is lost at the next crash,
-                ///< even if a later Sync succeeds (as Linux drops the dirty mark of pages that it
-                ///< failed to write).
+  kSyncError,   ///< EIO at a sync. What it covered of a file stays readable but is lost at the next
+                ///< crash, even if a later Sync succeeds (as Linux drops the dirty mark of pages
+                ///< that it failed to write). Names, which file systems keep in their journals,
+                ///< wait for the next SyncDirectory.
 };
 
 /// A disk in memory that keeps, through Crash(), exactly what base::FileSystem promises: contents

@@ -385,6 +385,35 @@ INSTANTIATE_TEST_SUITE_P(Faults, QueueDiskFault,
                            }
                          });
 
+// A sync fails and the process starts anew on the same machine: it reads what was written, some of
+// which the disk does not have and the system will not write again. What is acknowledged from then
+// on must not stand on that.
+TEST(QueueFailedSync, WhatTheNextProcessFindsIsDurableBeforeItBuildsOnIt) {
+  uint64_t operations = OperationsOfTheHistory();
+  for (uint64_t n = 1; n <= operations && !::testing::Test::HasFailure(); ++n) {
+    SCOPED_TRACE(fmt::format("sync error at operation {} of {}", n, operations));
+    World world("queue_sync");
+    Ledger ledger;
+    world.disk().FailOperation(world.disk().operations() + n, DiskFault::kSyncError);
+    (void)History(world, ledger).Run();
+    world.Drop();
+    world.disk().FailOperation(UINT64_MAX, DiskFault::kSyncError);  // it may not have struck
+    auto opened = world.Open();
+    ASSERT_TRUE(opened.has_value()) << opened.error().ToString();
+    CheckAgainst(ledger, world);
+    TaskSpec spec;
+    spec.lane = "m";
+    auto more = world.sim().Run(world.queue().Submit(One(spec)));
+    ASSERT_TRUE(more.has_value()) << more.error().ToString();
+    ledger.allowed[(*more)[0]] = {State::kQueued};
+    ++ledger.submitted;
+    world.Drop();
+    base::Rng rng(n);
+    world.disk().Crash(rng, CrashMode::kStrict);
+    ReopenAndCheck(ledger, world);
+  }
+}
+
 TEST(QueueDiskFull, IsToldAsExhaustedAndRecoversWithSpace) {
   World world("queue_full");
   ASSERT_TRUE(world.Open());

@@ -35,8 +35,14 @@ Awaitable<base::Result<std::vector<ClaimedTask>>> LocalQueue::Claim(ClaimRequest
   INFERQ_CO_TRY(Ready());
   INFERQ_CO_TRY(CheckClaim(request));
   for (bool woken = false;; woken = true) {
-    std::vector<ClaimedTask> claimed = PickNow(request);
+    Group group = 0;
+    std::vector<ClaimedTask> claimed = PickNow(request, group);
     if (woken && !claimed.empty()) HandOn(request);
+    if (group > commits_->durable()) {
+      INFERQ_CO_TRY(co_await Durable(group));
+      INFERQ_CO_TRY(Ready());
+      BeginLeases(claimed, request.lease);
+    }
     if (!claimed.empty() || SteadyNow() >= request.wait_until) co_return claimed;
     Waiter waiter{.request = request, .event = runtime::Event(runtime_)};
     auto place = waiters_.insert(waiters_.end(), &waiter);
@@ -51,16 +57,32 @@ Awaitable<base::Result<std::vector<ClaimedTask>>> LocalQueue::Claim(ClaimRequest
   }
 }
 
-std::vector<ClaimedTask> LocalQueue::PickNow(const ClaimRequest& request) {
+// `group` becomes the one that makes durable why these tasks may run: their submission, the endings
+// of their parents. Nobody may run them before.
+std::vector<ClaimedTask> LocalQueue::PickNow(const ClaimRequest& request, Group& group) {
   sched::PickRequest pick{.lanes = request.lanes,
                           .max_tasks = request.max_tasks,
                           .token_budget = request.token_budget,
                           .now = WallNow(),
                           .interactive_only = request.interactive_only};
   std::vector<ClaimedTask> claimed;
-  for (TaskId id : scheduler_->Pick(pick)) claimed.push_back(Lease(*tasks_.Find(id), request));
+  for (TaskId id : scheduler_->Pick(pick)) {
+    Task& task = *tasks_.Find(id);
+    group = std::max(group, task.change);
+    claimed.push_back(Lease(task, request));
+  }
   if (!claimed.empty()) ArmTimer();
   return claimed;
+}
+
+// After a wait: leases count from now, and what was cancelled meanwhile is not handed out.
+void LocalQueue::BeginLeases(std::vector<ClaimedTask>& claimed, base::Micros lease) {
+  std::erase_if(claimed, [&](const ClaimedTask& task) {
+    auto held = Holding({task.id, task.fence});
+    if (held) Extend(**held, lease);
+    return !held;
+  });
+  ArmTimer();
 }
 
 // The scheduler has charged the tenant already.
@@ -159,15 +181,19 @@ RenewalReply LocalQueue::RenewOne(Renewal& renewal) {
     return cancelled ? RenewalReply::kCancelRequested : RenewalReply::kLost;
   }
   Task& task = **held;
-  lease_due_.Remove(task.lease->expires, task.id);
-  task.lease->ttl = std::clamp(renewal.lease, base::Micros(1), kMaxLease);
-  task.lease->expires = SteadyNow() + task.lease->ttl;
-  lease_due_.Add(task.lease->expires, task.id);
+  Extend(task, std::clamp(renewal.lease, base::Micros(1), kMaxLease));
   if (renewal.checkpoint && renewal.checkpoint->size() <= kMaxCheckpointBytes) {
     task.Extra().checkpoint = *std::move(renewal.checkpoint);
     Changed(task, kDirtyCheckpoint, Wait::kRides);
   }
   return RenewalReply::kHeld;
+}
+
+void LocalQueue::Extend(Task& task, base::Micros lease) {
+  task.lease->ttl = lease;
+  lease_due_.Remove(task.lease->expires, task.id);
+  task.lease->expires = SteadyNow() + lease;
+  lease_due_.Add(task.lease->expires, task.id);
 }
 
 }  // namespace inferq::queue

@@ -160,5 +160,54 @@ TEST(LocalQueueFailureTest, NothingIsAcknowledgedAfterAFailedCommit) {
   EXPECT_TRUE(sim.Run(queue->Close()));
 }
 
+// What a task may run on, the ending of its parent, is durable before anybody runs it: else a power
+// cut could take the ending back when the child is under way.
+TEST(LocalQueueFailureTest, NothingIsGivenOutThatStandsOnAFailedCommit) {
+  testing::SimRuntime sim;
+  auto store = std::make_shared<MemoryStore>();
+  auto queue = MakeLocalQueue(sim, MakeMemoryJournal(store));
+  ASSERT_TRUE(sim.Run(queue->Open()));
+  model::TaskSpec spec;
+  spec.lane = "m";
+  model::TaskId parent = sim.Run(queue->Submit({spec})).value()[0];
+  spec.parents = {parent};
+  ASSERT_TRUE(sim.Run(queue->Submit({spec})));
+  auto claimed = sim.Run(queue->Claim({.worker = "w", .lanes = {"m"}})).value();
+  TaskRef ref{claimed[0].id, claimed[0].fence};
+  ASSERT_TRUE(sim.Run(queue->Start({ref}))[0]);
+  store->FailCommits(base::Error(base::Code::kUnavailable, "broken"));
+  std::optional<base::Result<std::vector<ClaimedTask>>> child;
+  sim.SpawnDetached([](Queue& q, TaskRef task) -> runtime::Awaitable<void> {
+    (void)co_await q.Complete({Completion{.task = task}});
+  }(*queue, ref));
+  sim.SpawnDetached([](Queue& q, auto& answer) -> runtime::Awaitable<void> {
+    answer = co_await q.Claim({.worker = "w", .lanes = {"m"}});
+  }(*queue, child));
+  ASSERT_TRUE(sim.RunUntil([&child] { return child.has_value(); }));
+  EXPECT_FALSE(child->has_value());
+}
+
+// A task that is cancelled while its claim waits for the disk is not handed out.
+TEST(LocalQueueFailureTest, WhatIsCancelledBeforeItIsHandedOutIsNot) {
+  testing::SimRuntime sim({.seed = 1, .max_blocking_delay = 1s});
+  auto queue = MakeLocalQueue(sim, MakeMemoryJournal(std::make_shared<MemoryStore>()));
+  ASSERT_TRUE(sim.Run(queue->Open()));
+  model::TaskSpec spec;
+  spec.lane = "m";
+  std::optional<base::Result<std::vector<ClaimedTask>>> claimed;
+  sim.SpawnDetached([](Queue& q, model::TaskSpec one) -> runtime::Awaitable<void> {
+    (void)co_await q.Submit({std::move(one)});
+  }(*queue, spec));
+  sim.SpawnDetached([](Queue& q, auto& answer) -> runtime::Awaitable<void> {
+    answer = co_await q.Claim({.worker = "w", .lanes = {"m"}});
+  }(*queue, claimed));
+  sim.SpawnDetached(
+      [](Queue& q) -> runtime::Awaitable<void> { (void)co_await q.CancelWhere({}); }(*queue));
+  ASSERT_TRUE(sim.RunUntil([&claimed] { return claimed.has_value(); }));
+  ASSERT_TRUE(claimed->has_value());
+  EXPECT_TRUE((*claimed)->empty());
+  EXPECT_TRUE(sim.Run(queue->Close()));
+}
+
 }  // namespace
 }  // namespace inferq::queue

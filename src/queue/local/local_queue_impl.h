@@ -237,8 +237,10 @@ class LocalQueue final : public Queue {
   void DropTask(Task& task);
 
   // --- claim.cc
-  std::vector<ClaimedTask> PickNow(const ClaimRequest& request);
+  std::vector<ClaimedTask> PickNow(const ClaimRequest& request, Group& group);
   ClaimedTask Lease(Task& task, const ClaimRequest& request);
+  void BeginLeases(std::vector<ClaimedTask>& claimed, base::Micros lease);
+  void Extend(Task& task, base::Micros lease);
   base::Result<> StartOne(const TaskRef& ref);
   RenewalReply RenewOne(Renewal& renewal);
   base::Result<Task*> Holding(const TaskRef& ref);
