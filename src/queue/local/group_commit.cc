@@ -4,6 +4,15 @@
 
 namespace inferq::queue {
 
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr base::Micros kMaintainAfterCommit = 100ms;
+constexpr int kRestPerTurn = 9;  // times what the turn took
+
+}  // namespace
+
 GroupCommit::GroupCommit(runtime::Runtime& runtime, std::shared_ptr<Journal> journal,
                          base::Micros linger, Owner owner)
     : runtime_(runtime),
@@ -14,6 +23,13 @@ GroupCommit::GroupCommit(runtime::Runtime& runtime, std::shared_ptr<Journal> jou
 
 GroupCommit::~GroupCommit() {
   if (linger_timer_ != 0) runtime_.CancelTimer(linger_timer_);
+  Rest();
+}
+
+void GroupCommit::Rest() {
+  resting_ = true;
+  maintenance_due_ = false;
+  if (maintenance_timer_ != 0) runtime_.CancelTimer(std::exchange(maintenance_timer_, 0));
 }
 
 // Posted work may run after we are gone.
@@ -26,7 +42,7 @@ auto GroupCommit::WhileAlive(Fn fn) {
 
 void GroupCommit::Request() {
   requested_ = true;
-  Schedule();
+  GoOn();
 }
 
 void GroupCommit::Ride() {
@@ -37,8 +53,11 @@ void GroupCommit::Ride() {
   });
 }
 
-void GroupCommit::Schedule() {
-  if (!requested_ || scheduled_ || in_flight_ || failure_) return;
+// Gives the journal its next work, if it has none and there is some.
+void GroupCommit::GoOn() {
+  if (scheduled_ || in_flight_ || maintaining_ || failure_) return;
+  if (maintenance_due_) return Maintain();
+  if (!requested_) return;
   scheduled_ = true;
   // Posted, so that everyone who is ready to change something joins the group.
   runtime_.Post(WhileAlive([this] { Begin(); }));
@@ -72,12 +91,46 @@ void GroupCommit::Finish(base::Result<> result) {
   if (result) {
     durable_ = started_;
     owner_.on_durable(durable_);
+    MaintainIn(kMaintainAfterCommit);
   } else {
-    failure_ = std::move(result).error();
-    gathering_->NotifyAll();
+    Fail(std::move(result).error());
   }
   waiters->NotifyAll();
-  Schedule();
+  GoOn();
+}
+
+void GroupCommit::Fail(base::Error error) {
+  failure_ = std::move(error);
+  gathering_->NotifyAll();
+}
+
+void GroupCommit::MaintainIn(base::Micros delay) {
+  if (resting_ || maintenance_due_ || maintenance_timer_ != 0) return;
+  maintenance_timer_ = runtime_.CallAt(runtime_.clock().Steady() + delay, [this] {
+    maintenance_timer_ = 0;
+    maintenance_due_ = true;
+    GoOn();
+  });
+}
+
+void GroupCommit::Maintain() {
+  maintenance_due_ = false;
+  maintaining_ = true;
+  began_ = runtime_.clock().Steady();
+  auto more = std::make_shared<base::Result<bool>>(false);
+  runtime_.PostBlocking(
+      runtime::kJournalLane, [journal = journal_, more] { *more = journal->Maintain(); },
+      WhileAlive([this, more] { FinishMaintenance(std::move(*more)); }));
+}
+
+void GroupCommit::FinishMaintenance(base::Result<bool> more) {
+  maintaining_ = false;
+  if (!more) {
+    Fail(std::move(more).error());
+  } else if (*more) {
+    MaintainIn(kRestPerTurn * (runtime_.clock().Steady() - began_));
+  }
+  GoOn();
 }
 
 runtime::Awaitable<base::Result<>> GroupCommit::WaitFor(Group group) {

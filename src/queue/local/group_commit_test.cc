@@ -27,11 +27,19 @@ class NumberJournal final : public Journal {
     commits.push_back(numbers);
     return {};
   }
-  base::Result<bool> Maintain() override { return false; }
+  base::Result<bool> Maintain() override {
+    if (fail_maintenance) return base::Fail(base::Code::kUnavailable, "worn");
+    ++turns;
+    if (work > 0) --work;
+    return work > 0;
+  }
   base::Result<std::unique_ptr<JournalReader>> NewReader() override { return nullptr; }
   base::Result<> Close() override { return {}; }
   std::vector<std::vector<uint64_t>> commits;
   bool fail = false;
+  bool fail_maintenance = false;
+  int turns = 0;
+  int work = 0;  // turns that are needed
 };
 
 class GroupCommitTest : public ::testing::Test {
@@ -104,6 +112,55 @@ TEST_F(GroupCommitTest, AFailureIsFinalForAllThatWaitAndAllThatCome) {
   sim_.Run(Write(*this, 3));
   EXPECT_THAT(failed_, ElementsAre(2, 1, 3));
   EXPECT_TRUE(journal_->commits.empty());
+}
+
+TEST_F(GroupCommitTest, TheJournalGetsATurnAfterCommits) {
+  sim_.Run(Write(*this, 1));
+  sim_.Run(Write(*this, 2));
+  EXPECT_EQ(journal_->turns, 0);
+  sim_.RunFor(200ms);
+  EXPECT_EQ(journal_->turns, 1);
+  sim_.RunFor(10s);
+  EXPECT_EQ(journal_->turns, 1) << "nothing was written since";
+}
+
+TEST_F(GroupCommitTest, TurnsGoOnWhileThereIsMoreToDo) {
+  journal_->work = 5;
+  sim_.Run(Write(*this, 1));
+  sim_.RunFor(10s);
+  EXPECT_EQ(journal_->turns, 5);
+}
+
+// Writes one thing after the other.
+runtime::Awaitable<void> WriteOn(std::function<runtime::Awaitable<void>(uint64_t)> write) {
+  for (uint64_t n = 1; n <= 1000; ++n) co_await write(n);
+}
+
+TEST_F(GroupCommitTest, TurnsAreTakenUnderLoadAndLeaveMostOfTheTime) {
+  journal_->work = 1'000'000;
+  auto write = [this](uint64_t n) { return Write(*this, n); };
+  base::SteadyTime began = sim_.clock().Steady();
+  sim_.Run(WriteOn(write));
+  EXPECT_GT(journal_->turns, 10);
+  EXPECT_LT(journal_->turns, 200);  // a commit takes as long as a turn here
+  EXPECT_LT(sim_.clock().Steady() - began, 2s);
+}
+
+TEST_F(GroupCommitTest, AFailedTurnIsFinalToo) {
+  journal_->fail_maintenance = true;
+  sim_.Run(Write(*this, 1));
+  sim_.RunFor(200ms);
+  sim_.Run(Write(*this, 2));
+  EXPECT_THAT(durable_, ElementsAre(1));
+  EXPECT_THAT(failed_, ElementsAre(2));
+}
+
+TEST_F(GroupCommitTest, AtRestThereAreNoTurns) {
+  sim_.Run(Write(*this, 1));
+  commits_->Rest();
+  sim_.Run(Write(*this, 2));
+  sim_.RunFor(1s);
+  EXPECT_EQ(journal_->turns, 0);
 }
 
 TEST_F(GroupCommitTest, MayBeDestroyedDuringACommit) {

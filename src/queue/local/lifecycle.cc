@@ -182,6 +182,7 @@ Awaitable<base::Result<>> LocalQueue::Close() {
   WakeAllClaims();
   base::Result<> result;
   if (commits_) {
+    commits_->Rest();
     commits_->Request();
     result = co_await commits_->WaitFor(commits_->current());
   }
