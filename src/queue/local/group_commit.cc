@@ -22,14 +22,19 @@ GroupCommit::GroupCommit(runtime::Runtime& runtime, std::shared_ptr<Journal> jou
       gathering_(std::make_shared<runtime::Event>(runtime)) {}
 
 GroupCommit::~GroupCommit() {
-  if (linger_timer_ != 0) runtime_.CancelTimer(linger_timer_);
+  CancelTimer(linger_timer_);
+  CancelTimer(gather_timer_);
   Rest();
+}
+
+void GroupCommit::CancelTimer(runtime::Runtime::TimerId& timer) {
+  if (timer != 0) runtime_.CancelTimer(std::exchange(timer, 0));
 }
 
 void GroupCommit::Rest() {
   resting_ = true;
   maintenance_due_ = false;
-  if (maintenance_timer_ != 0) runtime_.CancelTimer(std::exchange(maintenance_timer_, 0));
+  CancelTimer(maintenance_timer_);
 }
 
 // Posted work may run after we are gone.
@@ -42,6 +47,7 @@ auto GroupCommit::WhileAlive(Fn fn) {
 
 void GroupCommit::Request() {
   requested_ = true;
+  ++requests_;
   GoOn();
 }
 
@@ -57,16 +63,32 @@ void GroupCommit::Ride() {
 void GroupCommit::GoOn() {
   if (scheduled_ || in_flight_ || maintaining_ || failure_) return;
   if (maintenance_due_) return Maintain();
-  if (!requested_) return;
+  if (!requested_ || Gathers()) return;
   scheduled_ = true;
   // Posted, so that everyone who is ready to change something joins the group.
   runtime_.Post(WhileAlive([this] { Begin(); }));
 }
 
+// Whether the group waits for more; then there is a timer.
+bool GroupCommit::Gathers() {
+  if (!policy_.Waits(runtime_.clock().Steady(), requests_)) {
+    CancelTimer(gather_timer_);
+    return false;
+  }
+  if (gather_timer_ != 0) return true;
+  gather_timer_ = runtime_.CallAt(policy_.until(), [this] {
+    gather_timer_ = 0;
+    GoOn();
+  });
+  return true;
+}
+
 void GroupCommit::Begin() {
   scheduled_ = false;
   requested_ = false;
-  if (linger_timer_ != 0) runtime_.CancelTimer(std::exchange(linger_timer_, 0));
+  CancelTimer(linger_timer_);
+  members_ = std::exchange(requests_, 0);
+  policy_.Begins(members_);
   in_flight_ = std::exchange(gathering_, std::make_shared<runtime::Event>(runtime_));
   ++started_;
   began_ = runtime_.clock().Steady();
@@ -87,7 +109,9 @@ void GroupCommit::Begin() {
 
 void GroupCommit::Finish(base::Result<> result) {
   auto waiters = std::exchange(in_flight_, nullptr);
-  spent_ += runtime_.clock().Steady() - began_;
+  base::SteadyTime now = runtime_.clock().Steady();
+  spent_ += now - began_;
+  policy_.Ended(now, now - began_, members_, requests_);
   if (result) {
     durable_ = started_;
     owner_.on_durable(durable_);

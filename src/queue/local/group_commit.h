@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 
+#include "queue/local/gather_policy.h"
 #include "queue/local/journal.h"
 #include "runtime/event.h"
 #include "runtime/runtime.h"
@@ -15,8 +16,9 @@ namespace inferq::queue {
 /// serves all of it. Groups are numbered from 1 and committed in that order, one at a time.
 ///
 /// The owner changes its memory first, then says Request() (someone waits) or Ride() (nobody does).
-/// When the group's turn comes it is asked once for all rows that changed since. A failed commit is
-/// final: that group and all later ones fail.
+/// A group that somebody waits for begins as soon as the journal is free, or a little later
+/// (GatherPolicy). When its turn comes the owner is asked once for all rows that changed since. A
+/// failed commit is final: that group and all later ones fail.
 ///
 /// Between commits the journal gets its turns to tidy up (Journal::Maintain), so that commits need
 /// not: one soon after a commit, further ones while there is more to do, together a tenth of the
@@ -59,6 +61,8 @@ class GroupCommit {
 
  private:
   void GoOn();
+  bool Gathers();
+  void CancelTimer(runtime::Runtime::TimerId& timer);
   void Begin();
   void Finish(base::Result<> result);
   void MaintainIn(base::Micros delay);
@@ -81,6 +85,10 @@ class GroupCommit {
   Group durable_ = 0;
   bool requested_ = false;
   bool scheduled_ = false;
+  GatherPolicy policy_;
+  size_t requests_ = 0;  // of the group current()
+  size_t members_ = 0;   // of the one under way
+  runtime::Runtime::TimerId gather_timer_ = 0;
   runtime::Runtime::TimerId linger_timer_ = 0;
   runtime::Runtime::TimerId maintenance_timer_ = 0;
   bool maintenance_due_ = false;
