@@ -55,6 +55,10 @@ class Database {
   /// writes may do so.
   base::Result<> Checkpoint();
 
+  bool in_transaction() const;
+  /// Writes what it sees now into a new file, durable but for its name.
+  base::Result<> CopyTo(const std::string& path);
+
   /// Whether closing the last connection writes the log back into the file.
   void CheckpointOnClose(bool on);
   /// What the last failure means to our callers: kResourceExhausted disk full, kDataLoss damaged,
