@@ -42,6 +42,9 @@ constexpr Rule kRules[] = {
      "task {:#x} has an earlier generation that is not earlier"},
     {"SELECT id FROM batch WHERE id & 0xffffffffffff > (SELECT last_batch FROM meta)",
      "batch {:#x} has a number that was not given out yet"},
+    {"SELECT id FROM batch WHERE lines > first_line"
+     " AND (first_task & 0xffffffffffff) + lines - first_line - 1 > (SELECT last_task FROM meta)",
+     "batch {:#x} has tasks that were not given out yet"},
     {"SELECT id FROM batch WHERE first_line > lines", "batch {:#x} begins behind its end"},
     {"SELECT id FROM (SELECT id, first_task,"
      " lag(first_task + lines - first_line) OVER (ORDER BY first_task) AS before FROM batch"
