@@ -26,6 +26,7 @@ constexpr sqlite::Format kFormat{
     .name = "catalog",
     .application_id = 0x696e6663,  // "infc"
     .versions = kVersions,
+    .read_beside = true,  // by a backup
 };
 
 std::unexpected<base::Error> Damaged(std::string_view table, uint64_t sequence) {

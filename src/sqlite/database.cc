@@ -146,7 +146,7 @@ base::Result<int64_t> Database::QueryInt(const char* sql) {
 // Commits, or takes back what was written so far.
 base::Result<> Database::Commit(base::Result<> written) {
   if (written) written = Exec("COMMIT");
-  if (!written && sqlite3_get_autocommit(db_) == 0) {
+  if (!written && in_transaction()) {
     (void)Exec("ROLLBACK");  // the first failure is the one to tell
   }
   return written;
@@ -197,6 +197,20 @@ base::Result<> Database::Checkpoint() {
                                        &copied_pages_);
   if (code == SQLITE_OK) return {};
   return std::unexpected(Failure("write the log back into"));
+}
+
+bool Database::in_transaction() const { return sqlite3_get_autocommit(db_) == 0; }
+
+base::Result<> Database::CopyTo(const std::string& path) {
+  Database copy;
+  INFERQ_TRY(copy.Open(path, ""));
+  INFERQ_TRY(copy.Exec("PRAGMA synchronous=FULL"));
+  sqlite3_backup* backup = sqlite3_backup_init(copy.db_, "main", db_, "main");
+  if (backup == nullptr) return std::unexpected(copy.Failure("copy into"));
+  int code = sqlite3_backup_step(backup, -1);
+  (void)sqlite3_backup_finish(backup);
+  if (code == SQLITE_DONE) return {};
+  return std::unexpected(copy.Failure("copy into"));
 }
 
 Row::~Row() { sqlite3_finalize(statement_); }

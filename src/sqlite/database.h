@@ -61,6 +61,10 @@ class Database {
   /// what is appended behind such a hole is lost with it at a power cut. Only while the file is
   /// locked and no transaction is under way. Does nothing when the log is empty.
   base::Result<> Rewrite();
+  bool in_transaction() const;
+  /// Writes what it sees now into a new file, durable but for its name.
+  base::Result<> CopyTo(const std::string& path);
+
   /// Whether closing the last connection writes the log back into the file.
   void CheckpointOnClose(bool on);
   /// What the last failure means to our callers: kResourceExhausted disk, quota or file size

@@ -6,9 +6,6 @@ using base::Code;
 
 namespace {
 
-// Unwritten pages of the log at which a commit writes it back, if nobody did so before.
-constexpr int kLogBound = 16'000;  // 64 MB
-
 struct Found {
   bool empty = false;
   int64_t version = 0;  // of an empty file 0
@@ -49,10 +46,10 @@ base::Result<> SetUp(Database& db, const Format& format, const Found& found) {
   INFERQ_TRY(db.Exec("PRAGMA synchronous=FULL"));
   INFERQ_TRY(db.Exec("PRAGMA cache_size=-65536"));
   if (!format.read_beside) {
-    INFERQ_TRY(db.Exec("PRAGMA wal_autocheckpoint=4000"));
+    INFERQ_TRY(db.Exec(fmt::format("PRAGMA wal_autocheckpoint={}", format.log_bound).c_str()));
     return db.Exec("BEGIN IMMEDIATE; COMMIT");  // takes the lock, which exclusive mode keeps
   }
-  db.BoundLog(kLogBound);
+  db.BoundLog(format.log_bound);
   return {};
 }
 

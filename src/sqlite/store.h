@@ -18,6 +18,8 @@ struct Format {
   std::span<const char* const> versions;
   /// Others may read while one writes. Space that becomes free in a file made so can be given back.
   bool read_beside = false;
+  /// Unwritten pages of the log at which a commit writes it back, if nobody did so before.
+  int log_bound = 4000;
 
   int64_t version() const { return static_cast<int64_t>(versions.size()); }
 };

@@ -230,5 +230,83 @@ TEST_F(StoreTest, AFailedSyncIsNeverAFullDisk) {
   EXPECT_EQ(Put(db, 1).error().code(), Code::kUnavailable) << "whatever the last write met";
 }
 
+constexpr Format kShared{.name = "shelf",
+                         .application_id = 77,
+                         .versions = kVersions,
+                         .read_beside = true,
+                         .log_bound = 50};
+
+TEST_F(StoreTest, AReaderIsNotInTheWayOfTheWriter) {
+  Database db;
+  ASSERT_TRUE(OpenStore(db, path_, "", kShared));
+  ASSERT_TRUE(Put(db, 1));
+  Database reader;
+  ASSERT_TRUE(OpenReader(reader, path_, "", kShared));
+  ASSERT_TRUE(reader.Exec("BEGIN"));
+  EXPECT_EQ(Books(reader), 1);
+  ASSERT_TRUE(Put(db, 2));
+  EXPECT_EQ(Books(reader), 1);
+  ASSERT_TRUE(reader.Exec("COMMIT"));
+  EXPECT_EQ(Books(reader), 2);
+  EXPECT_EQ(reader.Exec("DELETE FROM book").error().code(), Code::kPermissionDenied);
+  db.Close();
+  Database again;
+  EXPECT_TRUE(OpenStore(again, path_, "", kShared)) << "only who writes holds the store";
+}
+
+TEST_F(StoreTest, ASecondWriterOfASharedFileIsRefused) {
+  Database first;
+  ASSERT_TRUE(OpenStore(first, path_, "", kShared));
+  Database second;
+  auto refused = OpenStore(second, path_, "", kShared);
+  EXPECT_EQ(refused.error().code(), Code::kFailedPrecondition);
+  EXPECT_THAT(refused.error().message(), HasSubstr("another process"));
+}
+
+TEST_F(StoreTest, AReaderRefusesOtherVersions) {
+  Format older = kShared;
+  older.versions = std::span(kVersions).first(1);
+  Database db;
+  ASSERT_TRUE(OpenStore(db, path_, "", older));
+  db.Close();
+  Database reader;
+  EXPECT_THAT(OpenReader(reader, path_, "", kShared).error().message(), HasSubstr("has format 1"));
+  ASSERT_TRUE(OpenStore(db, path_, "", kShared));
+  EXPECT_TRUE(OpenReader(reader, path_, "", kShared));
+  EXPECT_THAT(OpenReader(reader, path_, "", older).error().message(), HasSubstr("has format 2"));
+}
+
+TEST_F(StoreTest, CommitsLeaveTheLogAloneUpToItsBound) {
+  Database db;
+  ASSERT_TRUE(OpenStore(db, path_, "", kShared));
+  int64_t id = 1;
+  while (db.log_pages() < 40) ASSERT_TRUE(Put(db, id++));
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_TRUE(Put(db, id++));
+    EXPECT_LT(db.log_pages(), 55);
+  }
+  ASSERT_TRUE(db.Checkpoint());
+  EXPECT_EQ(db.log_pages(), 0);
+  ASSERT_TRUE(Put(db, id++));
+  EXPECT_LT(db.log_pages(), 5) << "the log begins anew";
+}
+
+TEST_F(StoreTest, AStatementUnderWayKeepsTheLog) {
+  Database db;
+  ASSERT_TRUE(OpenStore(db, path_, "", kShared));
+  ASSERT_TRUE(Put(db, 1));
+  Database reader;
+  ASSERT_TRUE(OpenReader(reader, path_, "", kShared));
+  Row row;
+  ASSERT_TRUE(row.Prepare(reader, "SELECT * FROM book"));
+  ASSERT_TRUE(row.Step().value());
+  ASSERT_TRUE(Put(db, 2));
+  ASSERT_TRUE(db.Checkpoint());
+  EXPECT_GT(db.log_pages(), 0);
+  row.Reset();
+  ASSERT_TRUE(db.Checkpoint());
+  EXPECT_EQ(db.log_pages(), 0);
+}
+
 }  // namespace
 }  // namespace inferq::sqlite

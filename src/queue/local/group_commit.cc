@@ -4,6 +4,15 @@
 
 namespace inferq::queue {
 
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr base::Micros kMaintainAfterCommit = 100ms;
+constexpr int kRestPerTurn = 9;  // times what the turn took
+
+}  // namespace
+
 GroupCommit::GroupCommit(runtime::Runtime& runtime, std::shared_ptr<Journal> journal,
                          base::Micros linger, Owner owner)
     : runtime_(runtime),
@@ -13,7 +22,19 @@ GroupCommit::GroupCommit(runtime::Runtime& runtime, std::shared_ptr<Journal> jou
       gathering_(std::make_shared<runtime::Event>(runtime)) {}
 
 GroupCommit::~GroupCommit() {
-  if (linger_timer_ != 0) runtime_.CancelTimer(linger_timer_);
+  CancelTimer(linger_timer_);
+  CancelTimer(gather_timer_);
+  Rest();
+}
+
+void GroupCommit::CancelTimer(runtime::Runtime::TimerId& timer) {
+  if (timer != 0) runtime_.CancelTimer(std::exchange(timer, 0));
+}
+
+void GroupCommit::Rest() {
+  resting_ = true;
+  maintenance_due_ = false;
+  CancelTimer(maintenance_timer_);
 }
 
 // Posted work may run after we are gone.
@@ -26,7 +47,8 @@ auto GroupCommit::WhileAlive(Fn fn) {
 
 void GroupCommit::Request() {
   requested_ = true;
-  Schedule();
+  ++requests_;
+  GoOn();
 }
 
 void GroupCommit::Ride() {
@@ -37,17 +59,36 @@ void GroupCommit::Ride() {
   });
 }
 
-void GroupCommit::Schedule() {
-  if (!requested_ || scheduled_ || in_flight_ || failure_) return;
+// Gives the journal its next work, if it has none and there is some.
+void GroupCommit::GoOn() {
+  if (scheduled_ || in_flight_ || maintaining_ || failure_) return;
+  if (maintenance_due_) return Maintain();
+  if (!requested_ || Gathers()) return;
   scheduled_ = true;
   // Posted, so that everyone who is ready to change something joins the group.
   runtime_.Post(WhileAlive([this] { Begin(); }));
 }
 
+// Whether the group waits for more; then there is a timer.
+bool GroupCommit::Gathers() {
+  if (!policy_.Waits(runtime_.clock().Steady(), requests_)) {
+    CancelTimer(gather_timer_);
+    return false;
+  }
+  if (gather_timer_ != 0) return true;
+  gather_timer_ = runtime_.CallAt(policy_.until(), [this] {
+    gather_timer_ = 0;
+    GoOn();
+  });
+  return true;
+}
+
 void GroupCommit::Begin() {
   scheduled_ = false;
   requested_ = false;
-  if (linger_timer_ != 0) runtime_.CancelTimer(std::exchange(linger_timer_, 0));
+  CancelTimer(linger_timer_);
+  members_ = std::exchange(requests_, 0);
+  policy_.Begins(members_);
   in_flight_ = std::exchange(gathering_, std::make_shared<runtime::Event>(runtime_));
   ++started_;
   began_ = runtime_.clock().Steady();
@@ -68,16 +109,52 @@ void GroupCommit::Begin() {
 
 void GroupCommit::Finish(base::Result<> result) {
   auto waiters = std::exchange(in_flight_, nullptr);
-  spent_ += runtime_.clock().Steady() - began_;
+  base::SteadyTime now = runtime_.clock().Steady();
+  spent_ += now - began_;
+  policy_.Ended(now, now - began_, members_, requests_);
   if (result) {
     durable_ = started_;
     owner_.on_durable(durable_);
+    MaintainIn(kMaintainAfterCommit);
   } else {
-    failure_ = std::move(result).error();
-    gathering_->NotifyAll();
+    Fail(std::move(result).error());
   }
   waiters->NotifyAll();
-  Schedule();
+  GoOn();
+}
+
+void GroupCommit::Fail(base::Error error) {
+  failure_ = std::move(error);
+  gathering_->NotifyAll();
+}
+
+void GroupCommit::MaintainIn(base::Micros delay) {
+  if (resting_ || maintenance_due_ || maintenance_timer_ != 0) return;
+  maintenance_timer_ = runtime_.CallAt(runtime_.clock().Steady() + delay, [this] {
+    maintenance_timer_ = 0;
+    maintenance_due_ = true;
+    GoOn();
+  });
+}
+
+void GroupCommit::Maintain() {
+  maintenance_due_ = false;
+  maintaining_ = true;
+  began_ = runtime_.clock().Steady();
+  auto more = std::make_shared<base::Result<bool>>(false);
+  runtime_.PostBlocking(
+      runtime::kJournalLane, [journal = journal_, more] { *more = journal->Maintain(); },
+      WhileAlive([this, more] { FinishMaintenance(std::move(*more)); }));
+}
+
+void GroupCommit::FinishMaintenance(base::Result<bool> more) {
+  maintaining_ = false;
+  if (!more) {
+    Fail(std::move(more).error());
+  } else if (*more) {
+    MaintainIn(kRestPerTurn * (runtime_.clock().Steady() - began_));
+  }
+  GoOn();
 }
 
 runtime::Awaitable<base::Result<>> GroupCommit::WaitFor(Group group) {

@@ -27,16 +27,25 @@ class NumberJournal final : public Journal {
     commits.push_back(numbers);
     return {};
   }
-  base::Result<bool> Maintain() override { return false; }
+  base::Result<bool> Maintain() override {
+    if (fail_maintenance) return base::Fail(base::Code::kUnavailable, "worn");
+    ++turns;
+    if (work > 0) --work;
+    return work > 0;
+  }
   base::Result<std::unique_ptr<JournalReader>> NewReader() override { return nullptr; }
   base::Result<> Close() override { return {}; }
   std::vector<std::vector<uint64_t>> commits;
   bool fail = false;
+  bool fail_maintenance = false;
+  int turns = 0;
+  int work = 0;  // turns that are needed
 };
 
 class GroupCommitTest : public ::testing::Test {
  protected:
-  GroupCommitTest() : sim_({.seed = 1, .max_blocking_delay = 1ms}) {
+  explicit GroupCommitTest(base::Micros slowest = 1ms)
+      : sim_({.seed = 1, .max_blocking_delay = slowest}) {
     commits_.emplace(sim_, journal_, 20ms,
                      GroupCommit::Owner{.collect = [this] { return Collect(); },
                                         .on_durable = [](GroupCommit::Group) {}});
@@ -67,7 +76,7 @@ TEST_F(GroupCommitTest, GathersWhileACommitIsUnderWay) {
   sim_.SpawnDetached(Write(*this, 1));
   sim_.RunUntil([this] { return changed_.empty() && commits_->current() == 2; }, 0s);
   for (uint64_t n = 2; n <= 5; ++n) sim_.SpawnDetached(Write(*this, n));
-  sim_.RunUntilIdle();
+  sim_.RunFor(10ms);
   EXPECT_THAT(journal_->commits, ElementsAre(ElementsAre(1), ElementsAre(2, 3, 4, 5)));
   EXPECT_THAT(durable_, ElementsAre(1, 2, 3, 4, 5));
 }
@@ -106,12 +115,125 @@ TEST_F(GroupCommitTest, AFailureIsFinalForAllThatWaitAndAllThatCome) {
   EXPECT_TRUE(journal_->commits.empty());
 }
 
+TEST_F(GroupCommitTest, TheJournalGetsATurnAfterCommits) {
+  sim_.Run(Write(*this, 1));
+  sim_.Run(Write(*this, 2));
+  EXPECT_EQ(journal_->turns, 0);
+  sim_.RunFor(200ms);
+  EXPECT_EQ(journal_->turns, 1);
+  sim_.RunFor(10s);
+  EXPECT_EQ(journal_->turns, 1) << "nothing was written since";
+}
+
+TEST_F(GroupCommitTest, TurnsGoOnWhileThereIsMoreToDo) {
+  journal_->work = 5;
+  sim_.Run(Write(*this, 1));
+  sim_.RunFor(10s);
+  EXPECT_EQ(journal_->turns, 5);
+}
+
+// Writes one thing after the other.
+runtime::Awaitable<void> WriteOn(std::function<runtime::Awaitable<void>(uint64_t)> write) {
+  for (uint64_t n = 1; n <= 1000; ++n) co_await write(n);
+}
+
+TEST_F(GroupCommitTest, TurnsAreTakenUnderLoadAndLeaveMostOfTheTime) {
+  journal_->work = 1'000'000;
+  auto write = [this](uint64_t n) { return Write(*this, n); };
+  base::SteadyTime began = sim_.clock().Steady();
+  sim_.Run(WriteOn(write));
+  EXPECT_GT(journal_->turns, 10);
+  EXPECT_LT(journal_->turns, 200);  // a commit takes as long as a turn here
+  EXPECT_LT(sim_.clock().Steady() - began, 2s);
+}
+
+TEST_F(GroupCommitTest, AFailedTurnIsFinalToo) {
+  journal_->fail_maintenance = true;
+  sim_.Run(Write(*this, 1));
+  sim_.RunFor(200ms);
+  sim_.Run(Write(*this, 2));
+  EXPECT_THAT(durable_, ElementsAre(1));
+  EXPECT_THAT(failed_, ElementsAre(2));
+}
+
+TEST_F(GroupCommitTest, AtRestThereAreNoTurns) {
+  sim_.Run(Write(*this, 1));
+  commits_->Rest();
+  sim_.Run(Write(*this, 2));
+  sim_.RunFor(1s);
+  EXPECT_EQ(journal_->turns, 0);
+}
+
 TEST_F(GroupCommitTest, MayBeDestroyedDuringACommit) {
   commits_->Request();
   sim_.RunUntil([this] { return commits_->current() == 2; }, 0s);
   commits_.reset();
   sim_.RunUntilIdle();
   EXPECT_EQ(sim_.pending(), 0u);
+}
+
+// Clients at the other end of a network, each with one request at a time.
+runtime::Awaitable<void> Ask(testing::SimRuntime& sim, base::Micros away, int times,
+                             std::function<runtime::Awaitable<void>(uint64_t)> write) {
+  for (int i = 0; i < times; ++i) {
+    co_await write(1);
+    co_await sim.SleepFor(away);
+  }
+}
+
+class SlowGroupCommitTest : public GroupCommitTest {
+ protected:
+  SlowGroupCommitTest() : GroupCommitTest(8ms) {}
+};
+
+TEST_F(SlowGroupCommitTest, ThoseWhoComeBackShareOneCommit) {
+  auto write = [this](uint64_t n) { return Write(*this, n); };
+  for (int i = 0; i < 8; ++i) {
+    sim_.SpawnDetached(Ask(sim_, 50us, 50, write));
+    sim_.RunFor(1ms);  // they begin apart
+  }
+  sim_.RunFor(10s);
+  EXPECT_EQ(durable_.size(), 400u);
+  EXPECT_LT(journal_->commits.size(), 70u);  // 50 if together from the beginning, else 100
+}
+
+TEST_F(GroupCommitTest, NobodyWaitsForThoseWhoDoNotComeBack) {
+  auto write = [this](uint64_t n) { return Write(*this, n); };
+  sim_.Run(Ask(sim_, 0us, 1, write));
+  base::SteadyTime began = sim_.clock().Steady();
+  sim_.Run(write(2));
+  EXPECT_LE(sim_.clock().Steady() - began, 1ms);  // what the commit takes
+}
+
+constexpr base::SteadyTime kThen{base::Micros(1'000'000)};
+
+TEST(GatherPolicyTest, WaitsForAsManyAsThereWereForHalfOfTheTime) {
+  GatherPolicy policy;
+  EXPECT_FALSE(policy.Waits(kThen, 1)) << "the first one of all";
+  policy.Begins(1);
+  policy.Ended(kThen, 1ms, 8, 3);
+  EXPECT_TRUE(policy.Waits(kThen, 10));
+  EXPECT_FALSE(policy.Waits(kThen, 11));
+  EXPECT_TRUE(policy.Waits(kThen + 499us, 10));
+  EXPECT_FALSE(policy.Waits(kThen + 500us, 10));
+  EXPECT_EQ(policy.until(), kThen + 500us);
+  policy.Begins(11);
+  policy.Ended(kThen, 1s, 1, 0);
+  EXPECT_FALSE(policy.Waits(kThen + 2ms, 0)) << "never long";
+}
+
+TEST(GatherPolicyTest, AWaitInVainIsNotRepeatedForAWhile) {
+  GatherPolicy policy;
+  policy.Ended(kThen, 1ms, 8, 0);
+  EXPECT_TRUE(policy.Waits(kThen, 1));
+  policy.Begins(3);
+  for (int i = 0; i < 10; ++i) {
+    policy.Ended(kThen, 1ms, 8, 0);
+    EXPECT_FALSE(policy.Waits(kThen, 1));
+    policy.Begins(1);
+  }
+  policy.Ended(kThen, 1ms, 8, 0);
+  EXPECT_TRUE(policy.Waits(kThen, 1));
 }
 
 TEST(FenceSourceTest, ReservesTheNextIncarnationLongBeforeItIsUsed) {

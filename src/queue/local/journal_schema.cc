@@ -76,6 +76,7 @@ constinit const sqlite::Format kJournalFormat{
     .application_id = 0x696e6671,  // "infq"
     .versions = kVersions,
     .read_beside = true,
+    .log_bound = 16'000,  // 64 MB; between commits it is written back much earlier
 };
 
 template <>

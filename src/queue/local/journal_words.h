@@ -170,7 +170,7 @@ inline BatchRow SomeBatch(uint64_t number, uint64_t lines) {
   row.plan.lines = lines;
   row.plan.input_blob = 11;
   row.plan.index_blob = 12;
-  row.first = model::MakeTaskId(0, number * 100);
+  row.first = model::MakeTaskId(0, number * 1000);
   row.created = At(1'790'000'000'000'000);
   return row;
 }
@@ -234,7 +234,7 @@ inline ChangeSet Sample() {
   changes.keys.push_back({"acme", "order-17", model::TaskId{2}, 0xfeed, At(1'790'000'000'000'002)});
   changes.checkpoints.push_back({model::TaskId{4}, "half way"});
   changes.tenant_times = {{"acme", 0.1}, {"default", 1234.5}};
-  changes.meta = Meta{.incarnation = 3, .last_task = 8, .last_batch = 9, .last_finish = 8};
+  changes.meta = Meta{.incarnation = 3, .last_task = 30'000, .last_batch = 30, .last_finish = 200};
   StateRow& leased = changes.states[2];
   leased.lease_worker = "gpu-7";
   leased.lease = base::Micros(30'000'000);

@@ -13,9 +13,6 @@ using model::TaskId;
 // Batch numbers and ephemeral ids of one incarnation start at a multiple of this, so that a number
 // handed out but not stored before a crash is not handed out again.
 constexpr uint64_t kNumbersPerIncarnation = uint64_t{1} << 24;
-// The journal's own time: after a commit, and while there is more to do.
-constexpr base::Micros kMaintainAfter = std::chrono::milliseconds(100);
-constexpr base::Micros kMaintainAgain = std::chrono::milliseconds(5);
 
 struct LocalQueue::Recovered {
   explicit Recovered(uint16_t shard) : tasks(shard) {}
@@ -121,7 +118,6 @@ LocalQueue::LocalQueue(runtime::Runtime& runtime, std::unique_ptr<Journal> journ
 LocalQueue::~LocalQueue() {
   if (timer_ != 0) runtime_.CancelTimer(timer_);
   if (charge_timer_ != 0) runtime_.CancelTimer(charge_timer_);
-  if (maintenance_timer_ != 0) runtime_.CancelTimer(maintenance_timer_);
 }
 
 std::unique_ptr<Queue> MakeLocalQueue(runtime::Runtime& runtime, std::unique_ptr<Journal> journal,
@@ -170,7 +166,6 @@ Awaitable<base::Result<>> LocalQueue::Open() {
   phase_ = opened ? Phase::kOpen : Phase::kClosed;
   for (auto& [id, batch] : batches_) ReadAheadAll(*batch);
   ArmTimer();
-  ScheduleMaintenance(kMaintainAfter);
   co_return opened;
 }
 
@@ -312,6 +307,7 @@ Awaitable<base::Result<>> LocalQueue::Close() {
   WakeAllClaims();
   base::Result<> result;
   if (commits_) {
+    commits_->Rest();
     commits_->Request();
     result = co_await commits_->WaitFor(commits_->current());
   }
@@ -322,15 +318,12 @@ Awaitable<base::Result<>> LocalQueue::Close() {
   co_return result ? closed : result;
 }
 
-bool LocalQueue::healthy() const {
-  return phase_ == Phase::kOpen && !commits_->failure() && !maintenance_failure_;
-}
+bool LocalQueue::healthy() const { return phase_ == Phase::kOpen && !commits_->failure(); }
 
 // Whether calls are served.
 base::Result<> LocalQueue::Ready() const {
   if (phase_ != Phase::kOpen) return base::Fail(base::Code::kUnavailable, "the queue is not open");
-  const auto& failure = commits_->failure() ? commits_->failure() : maintenance_failure_;
-  if (failure) {
+  if (const auto& failure = commits_->failure()) {
     return base::Fail(CodeForCaller(*failure), "the store failed, restart to recover: {}",
                       failure->message());
   }
@@ -415,29 +408,6 @@ void LocalQueue::ApplyDeltas() {
   for (const Delta& delta : std::exchange(deltas_in_flight_, {})) {
     index_.Count(delta.tenant, delta.batch, delta.from, delta.to, delta.count);
   }
-  ScheduleMaintenance(kMaintainAfter);
-}
-
-void LocalQueue::ScheduleMaintenance(base::Micros delay) {
-  if (maintenance_timer_ != 0 || maintaining_ || phase_ != Phase::kOpen) return;
-  maintenance_timer_ = runtime_.CallAt(SteadyNow() + delay, [this] {
-    maintenance_timer_ = 0;
-    Maintain();
-  });
-}
-
-// What the journal may do in its own time, between two commits.
-void LocalQueue::Maintain() {
-  if (!healthy()) return;
-  maintaining_ = true;
-  auto more = std::make_shared<base::Result<bool>>(false);
-  runtime_.PostBlocking(
-      runtime::kJournalLane, [journal = journal_, more] { *more = journal->Maintain(); },
-      WhileAlive([this, more] {
-        maintaining_ = false;
-        if (!*more) maintenance_failure_ = more->error();
-        if (more->value_or(false)) ScheduleMaintenance(kMaintainAgain);
-      }));
 }
 
 }  // namespace inferq::queue

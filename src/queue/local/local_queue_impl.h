@@ -136,8 +136,6 @@ class LocalQueue final : public Queue {
   Meta CurrentMeta() const;
   void CollectBatches(ChangeSet& changes);
   void ApplyDeltas();
-  void ScheduleMaintenance(base::Micros delay);
-  void Maintain();
   template <class Fn>
   auto WhileAlive(Fn fn);
   Awaitable<base::Result<>> Durable(Group group);
@@ -356,9 +354,6 @@ class LocalQueue final : public Queue {
   base::SteadyTime timer_at_;
   std::list<Waiter*> waiters_;  // oldest first
   runtime::Event closed_;
-  runtime::Runtime::TimerId maintenance_timer_ = 0;
-  bool maintaining_ = false;
-  std::optional<base::Error> maintenance_failure_;
   std::shared_ptr<char> alive_ = std::make_shared<char>();
 };
 

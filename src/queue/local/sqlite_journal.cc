@@ -1,6 +1,7 @@
 #include "queue/local/sqlite_journal.h"
 
 #include "queue/local/journal_rows.h"
+#include "queue/local/journal_visit.h"
 #include "queue/local/sqlite_reader.h"
 #include "sqlite/database.h"
 #include "sqlite/store.h"
@@ -42,7 +43,6 @@ class SqliteJournal final : public Journal {
 
   base::Result<> Prepare();
   base::Result<> Visit(const RecoveryVisitor& visitor);
-  base::Result<> VisitTasks(const RecoveryVisitor& visitor);
   base::Result<> VisitBatches(const RecoveryVisitor& visitor);
   base::Result<> VisitLines(BatchId batch, Row& lines, const RecoveryVisitor& visitor);
 
@@ -256,7 +256,12 @@ base::Result<> SqliteJournal::Visit(const RecoveryVisitor& visitor) {
   };
   INFERQ_TRY(VisitRows<Meta>(db_, show(visitor.on_meta)));
   INFERQ_TRY(VisitRows<TenantTime>(db_, show(visitor.on_tenant_time)));
-  INFERQ_TRY(VisitTasks(visitor));
+  INFERQ_TRY(VisitTasks(db_, [&](SpecRow spec, StateRow state, std::string checkpoint) {
+    if (visitor.on_task) {
+      visitor.on_task(std::move(spec), std::move(state), std::move(checkpoint));
+    }
+    return base::Result<>{};
+  }));
   INFERQ_TRY(VisitRows<KeyRow>(db_, show(visitor.on_key)));
   INFERQ_TRY(VisitBatches(visitor));
   INFERQ_TRY(VisitRows<PauseRow>(db_, show(visitor.on_pause)));
@@ -265,40 +270,6 @@ base::Result<> SqliteJournal::Visit(const RecoveryVisitor& visitor) {
     garbage_.push_back(row.batch);
     return {};
   });
-}
-
-// Three tables with the same key, in step.
-base::Result<> SqliteJournal::VisitTasks(const RecoveryVisitor& visitor) {
-  Row states;
-  Row checkpoints;
-  INFERQ_TRY(states.Prepare(db_, SelectSql(TableOf<StateRow>(), "ORDER BY id").c_str()));
-  INFERQ_TRY(checkpoints.Prepare(db_, SelectSql(TableOf<CheckpointRow>(), "ORDER BY id").c_str()));
-  std::optional<CheckpointRow> checkpoint;
-  auto next_checkpoint = [&]() -> base::Result<> {
-    checkpoint.reset();
-    INFERQ_ASSIGN(bool more, checkpoints.Step());
-    if (!more) return {};
-    INFERQ_ASSIGN(checkpoint, Take<CheckpointRow>(checkpoints));
-    return {};
-  };
-  INFERQ_TRY(next_checkpoint());
-  INFERQ_TRY(VisitRows<SpecRow>(db_, [&](SpecRow spec) -> base::Result<> {
-    INFERQ_ASSIGN(bool more, states.Step());
-    if (!more) return std::unexpected(Damaged("state", spec.id.value));
-    INFERQ_ASSIGN(StateRow state, Take<StateRow>(states));
-    if (spec.id != state.id) return std::unexpected(Damaged("state", spec.id.value));
-    std::string bytes;
-    if (checkpoint && checkpoint->id == spec.id) {
-      bytes = std::move(checkpoint->bytes);
-      INFERQ_TRY(next_checkpoint());
-    }
-    visitor.on_task(std::move(spec), std::move(state), std::move(bytes));
-    return {};
-  }));
-  INFERQ_ASSIGN(bool more_states, states.Step());
-  if (more_states) return std::unexpected(Damaged("state", states.TakeUint()));
-  if (checkpoint) return std::unexpected(Damaged("checkpoint", checkpoint->id.value));
-  return {};
 }
 
 base::Result<> SqliteJournal::VisitBatches(const RecoveryVisitor& visitor) {
