@@ -50,7 +50,8 @@ void Shorten(std::string& text, size_t most) {
 
 Result<std::unique_ptr<BatchValidator>> BatchValidator::Open(std::shared_ptr<blob::BlobStore> blobs,
                                                              blob::BlobId blob, BatchRules rules) {
-  ingest::SourceOptions options{.format = ingest::Format::kBatch, .batch_endpoint = rules.endpoint};
+  ingest::SourceOptions options{
+      .format = ingest::Format::kBatch, .batch_endpoint = rules.endpoint, .survey = true};
   std::unique_ptr<BatchValidator> validator(new BatchValidator(std::move(rules)));
   INFERQ_ASSIGN(
       validator->source_,
@@ -85,6 +86,7 @@ Result<bool> BatchValidator::Step(uint64_t n) {
 }
 
 void BatchValidator::Look(const ingest::Line& line) {
+  survey_.cost += CostOf(line.survey);
   if (!rules_.offers_model(line.model)) {
     Report({"model_not_found",
             fmt::format("The provided model '{}' is not supported by the Batch API.", line.model),

@@ -23,6 +23,7 @@ struct BatchSurvey {
   uint64_t lines = 0;  ///< Requests, good ones and bad ones.
   std::string model;   ///< Of all of them; "" when they differ.
   bool one_model = true;
+  uint64_t cost = 0;                          ///< Tokens, estimated, of all good lines together.
   std::vector<model::BatchProblem> problems;  ///< The first ones.
   uint64_t bad_lines = 0;                     ///< All of them.
 };
