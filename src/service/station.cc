@@ -13,6 +13,7 @@ using base::Result;
 namespace {
 
 constexpr std::string_view kResultsLog = "results";
+constexpr std::string_view kRequestsLog = "requests";
 constexpr base::Micros kHousekeeping = 30s;
 constexpr base::Micros kHealthLook = 250ms;
 
@@ -101,10 +102,39 @@ Awaitable<Result<>> Station::Open() {
                        .offers_model = offers,
                        .wake = wake,
                        .store_failed = [this](base::Error error) { Fail(std::move(error)); }});
+  INFERQ_CO_TRY(co_await OpenTasks());
   for (const auto& [tenant, policy] : options_.tenants) queue_->SetTenant(tenant, policy);
   files_->Adopt();
   batches_->Adopt();
   INFERQ_CO_TRY(co_await refs_->Sweep());
+  co_return Result<>{};
+}
+
+Awaitable<Result<>> Station::OpenTasks() {
+  auto open_log = [blobs = blobs_] { return blobs->OpenLog(kRequestsLog); };
+  INFERQ_CO_ASSIGN(blob::BlobId log,
+                   co_await env_.runtime.RunBlocking(runtime::kResultLane, open_log));
+  requests_ = std::make_unique<ResultLog>(env_.runtime, *blobs_, log);
+  refs_->Hold(log);
+  auto find_batch = [this](const Caller& caller, const std::string& id) -> Result<model::BatchId> {
+    INFERQ_ASSIGN(BatchView batch, batches_->Get(caller, id));
+    return batch.record.number;
+  };
+  auto offers = [models = &options_.models](const std::string& model) {
+    return std::ranges::find(*models, model, &ModelSpec::name) != models->end();
+  };
+  tasks_ = std::make_unique<Tasks>(
+      TaskEnvironment{.runtime = env_.runtime,
+                      .queue = *queue_,
+                      .blobs = blobs_,
+                      .requests = *requests_,
+                      .results = *results_,
+                      .observer = *env_.observer,
+                      .offers_model = offers,
+                      .wake = [this](const std::string& model) { WakeModel(model); },
+                      .find_batch = find_batch});
+  workers_ = std::make_unique<Workers>(env_.runtime, *queue_, blobs_, *results_, *env_.observer,
+                                       options_.workers);
   co_return Result<>{};
 }
 
@@ -134,6 +164,7 @@ void Station::WakeModel(const std::string& model) {
 
 void Station::Drain(base::SteadyTime deadline) {
   drain_until_ = deadline;
+  if (workers_) workers_->Drain();
   base::Error stopping(Code::kUnavailable, "The server is stopping; try again soon.");
   for (auto& [name, host] : hosts_) {
     host->Drain(deadline);
@@ -172,6 +203,7 @@ Awaitable<void> Station::Housekeep() {
       next = now + kHousekeeping;
       auto deleted = co_await files_->DeleteExpired();
       if (!deleted) Judge(deleted.error());
+      co_await workers_->Sweep();
     }
     co_await changed_.WaitUntil(next);
   }
@@ -202,6 +234,7 @@ std::vector<std::string> Station::troubles() const {
 
 Awaitable<Result<Work>> Station::Load(queue::ClaimedTask task) {
   if (task.spec.ephemeral) co_return co_await online_->Load(std::move(task));
+  if (Tasks::Owns(task.spec)) co_return co_await tasks_->Load(std::move(task));
   auto read = [blobs = blobs_, payload = task.spec.payload] { return blobs->Read(payload); };
   INFERQ_CO_ASSIGN(std::string text, co_await env_.runtime.RunBlocking(runtime::kAnyLane, read));
   auto line = wire::ParseBatchLine(text, {});
@@ -227,6 +260,9 @@ Awaitable<Result<model::Extent>> Station::StoreAnswer(queue::ClaimedTask task, W
   if (task.spec.ephemeral) {
     co_return co_await online_->StoreAnswer(std::move(task), std::move(work), std::move(answer));
   }
+  if (Tasks::Owns(task.spec)) {
+    co_return co_await tasks_->StoreAnswer(std::move(task), std::move(work), std::move(answer));
+  }
   std::string line = AnswerLine(task, work, std::move(answer), env_.runtime.clock().Wall());
   co_return co_await results_->Append(std::move(line));
 }
@@ -234,6 +270,9 @@ Awaitable<Result<model::Extent>> Station::StoreAnswer(queue::ClaimedTask task, W
 Awaitable<Result<model::Extent>> Station::StoreError(queue::ClaimedTask task, base::Error error) {
   if (task.spec.ephemeral) {
     co_return co_await online_->StoreError(std::move(task), std::move(error));
+  }
+  if (Tasks::Owns(task.spec)) {
+    co_return co_await tasks_->StoreError(std::move(task), std::move(error));
   }
   auto read = [blobs = blobs_, payload = task.spec.payload] { return CustomIdOf(*blobs, payload); };
   INFERQ_CO_ASSIGN(std::string custom_id,

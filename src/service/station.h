@@ -15,6 +15,8 @@
 #include "service/online.h"
 #include "service/result_log.h"
 #include "service/service.h"
+#include "service/tasks.h"
+#include "service/workers.h"
 
 namespace inferq::service {
 
@@ -47,9 +49,12 @@ class Station final : private TaskHandler {
   Files& files() { return *files_; }
   Batches& batches() { return *batches_; }
   Online& online() { return *online_; }
+  Tasks& tasks() { return *tasks_; }
+  Workers& workers() { return *workers_; }
 
  private:
   Awaitable<base::Result<>> Open();
+  Awaitable<base::Result<>> OpenTasks();
   Awaitable<base::Error> WhyBroken();
   Awaitable<void> Close();
   void StartHosts();
@@ -79,9 +84,12 @@ class Station final : private TaskHandler {
   std::unique_ptr<catalog::Catalog> catalog_;
   std::shared_ptr<BlobRefs> refs_;
   std::unique_ptr<ResultLog> results_;
+  std::unique_ptr<ResultLog> requests_;
   std::unique_ptr<Files> files_;
   std::unique_ptr<Online> online_;
   std::unique_ptr<Batches> batches_;
+  std::unique_ptr<Tasks> tasks_;
+  std::unique_ptr<Workers> workers_;
   std::map<std::string, std::unique_ptr<ModelHost>> hosts_;
   bool serving_ = false;
   std::optional<base::SteadyTime> drain_until_;
