@@ -22,6 +22,23 @@ Awaitable<wire::ApiResult<>> CancelBatch(Call& call);
 // online_routes.cc
 Awaitable<wire::ApiResult<>> CreateChatCompletion(Call& call);
 Awaitable<wire::ApiResult<>> CreateCompletion(Call& call);
+// task_routes.cc
+Awaitable<wire::ApiResult<>> CreateTasks(Call& call);
+Awaitable<wire::ApiResult<>> ListTasks(Call& call);
+Awaitable<wire::ApiResult<>> GetTask(Call& call);
+Awaitable<wire::ApiResult<>> ExplainTask(Call& call);
+Awaitable<wire::ApiResult<>> EditTask(Call& call);
+Awaitable<wire::ApiResult<>> CancelTask(Call& call);
+Awaitable<wire::ApiResult<>> CancelTasks(Call& call);
+Awaitable<wire::ApiResult<>> RequeueTask(Call& call);
+// worker_routes.cc
+Awaitable<wire::ApiResult<>> ClaimTasks(Call& call);
+Awaitable<wire::ApiResult<>> RenewTasks(Call& call);
+Awaitable<wire::ApiResult<>> CompleteTasks(Call& call);
+Awaitable<wire::ApiResult<>> FailTasks(Call& call);
+Awaitable<wire::ApiResult<>> ReleaseTasks(Call& call);
+Awaitable<wire::ApiResult<>> Heartbeat(Call& call);
+Awaitable<wire::ApiResult<>> ListWorkers(Call& call);
 // model_routes.cc
 Awaitable<wire::ApiResult<>> ListModels(Call& call);
 Awaitable<wire::ApiResult<>> GetModel(Call& call);

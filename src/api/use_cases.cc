@@ -101,6 +101,126 @@ class ServiceUseCases final : public UseCases {
         });
   }
 
+  Awaitable<Result<std::vector<model::TaskId>>> SubmitTasks(Runtime& here, Caller caller,
+                                                            wire::TaskCreate create) override {
+    return CallOn(
+        here, runtime(),
+        [&service = service_, caller = std::move(caller), create = std::move(create)]() mutable {
+          return service.SubmitTasks(std::move(caller), std::move(create));
+        });
+  }
+  Awaitable<Result<service::TaskView>> GetTask(
+      Runtime& here, Caller caller, std::string id,
+      std::optional<model::Generation> generation) override {
+    return CallOn(here, runtime(),
+                  [&service = service_, caller = std::move(caller), id = std::move(id),
+                   generation]() mutable {
+                    return service.GetTask(std::move(caller), std::move(id), generation);
+                  });
+  }
+  Awaitable<Result<service::TaskPage>> ListTasks(Runtime& here, Caller caller,
+                                                 service::TaskList request) override {
+    return CallOn(
+        here, runtime(),
+        [&service = service_, caller = std::move(caller), request = std::move(request)]() mutable {
+          return service.ListTasks(std::move(caller), std::move(request));
+        });
+  }
+  Awaitable<Result<queue::Explanation>> ExplainTask(Runtime& here, Caller caller,
+                                                    std::string id) override {
+    return CallOn(here, runtime(),
+                  [&service = service_, caller = std::move(caller), id = std::move(id)]() mutable {
+                    return service.ExplainTask(std::move(caller), std::move(id));
+                  });
+  }
+  Awaitable<Result<service::TaskView>> EditTask(Runtime& here, Caller caller,
+                                                service::TaskEdit edit) override {
+    return CallOn(
+        here, runtime(),
+        [&service = service_, caller = std::move(caller), edit = std::move(edit)]() mutable {
+          return service.EditTask(std::move(caller), std::move(edit));
+        });
+  }
+  Awaitable<Result<service::TaskView>> CancelTask(Runtime& here, Caller caller,
+                                                  std::string id) override {
+    return CallOn(here, runtime(),
+                  [&service = service_, caller = std::move(caller), id = std::move(id)]() mutable {
+                    return service.CancelTask(std::move(caller), std::move(id));
+                  });
+  }
+  Awaitable<Result<uint64_t>> CancelTasks(Runtime& here, Caller caller,
+                                          wire::TaskSelection chosen) override {
+    return CallOn(
+        here, runtime(),
+        [&service = service_, caller = std::move(caller), chosen = std::move(chosen)]() mutable {
+          return service.CancelTasks(std::move(caller), std::move(chosen));
+        });
+  }
+  Awaitable<Result<service::TaskView>> RequeueTask(Runtime& here, Caller caller,
+                                                   std::string id) override {
+    return CallOn(here, runtime(),
+                  [&service = service_, caller = std::move(caller), id = std::move(id)]() mutable {
+                    return service.RequeueTask(std::move(caller), std::move(id));
+                  });
+  }
+  Awaitable<Result<std::vector<service::ClaimedWork>>> ClaimTasks(Runtime& here, Caller caller,
+                                                                  wire::WorkerClaim call,
+                                                                  service::HungUp gone) override {
+    return CallOn(here, runtime(),
+                  [&service = service_, caller = std::move(caller), call = std::move(call),
+                   gone = std::move(gone)]() mutable {
+                    return service.ClaimTasks(std::move(caller), std::move(call), std::move(gone));
+                  });
+  }
+  Awaitable<Result<std::vector<service::HeldReply>>> RenewTasks(Runtime& here, Caller caller,
+                                                                wire::RenewCall call) override {
+    return CallOn(
+        here, runtime(),
+        [&service = service_, caller = std::move(caller), call = std::move(call)]() mutable {
+          return service.RenewTasks(std::move(caller), std::move(call));
+        });
+  }
+  Awaitable<Result<std::vector<service::HeldReply>>> Heartbeat(Runtime& here, Caller caller,
+                                                               wire::HeartbeatCall call) override {
+    return CallOn(
+        here, runtime(),
+        [&service = service_, caller = std::move(caller), call = std::move(call)]() mutable {
+          return service.Heartbeat(std::move(caller), std::move(call));
+        });
+  }
+  Awaitable<Result<service::Completed>> CompleteTasks(Runtime& here, Caller caller,
+                                                      wire::CompleteCall call,
+                                                      service::HungUp gone) override {
+    return CallOn(here, runtime(),
+                  [&service = service_, caller = std::move(caller), call = std::move(call),
+                   gone = std::move(gone)]() mutable {
+                    return service.CompleteTasks(std::move(caller), std::move(call),
+                                                 std::move(gone));
+                  });
+  }
+  Awaitable<Result<std::vector<base::Result<>>>> FailTasks(Runtime& here, Caller caller,
+                                                           wire::FailCall call) override {
+    return CallOn(
+        here, runtime(),
+        [&service = service_, caller = std::move(caller), call = std::move(call)]() mutable {
+          return service.FailTasks(std::move(caller), std::move(call));
+        });
+  }
+  Awaitable<Result<std::vector<base::Result<>>>> ReleaseTasks(Runtime& here, Caller caller,
+                                                              wire::ReleaseCall call) override {
+    return CallOn(
+        here, runtime(),
+        [&service = service_, caller = std::move(caller), call = std::move(call)]() mutable {
+          return service.ReleaseTasks(std::move(caller), std::move(call));
+        });
+  }
+  Awaitable<Result<std::vector<wire::WorkerObject>>> ListWorkers(Runtime& here,
+                                                                 Caller caller) override {
+    return CallOn(here, runtime(), [&service = service_, caller = std::move(caller)]() mutable {
+      return service.ListWorkers(std::move(caller));
+    });
+  }
+
  private:
   service::Service& service_;
 };

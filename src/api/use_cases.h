@@ -52,6 +52,48 @@ class UseCases {
 
   virtual Awaitable<base::Result<std::shared_ptr<service::Answer>>> Generate(
       runtime::Runtime& here, service::Caller caller, service::OnlineRequest request) = 0;
+
+  virtual Awaitable<base::Result<std::vector<model::TaskId>>> SubmitTasks(
+      runtime::Runtime& here, service::Caller caller, wire::TaskCreate create) = 0;
+  virtual Awaitable<base::Result<service::TaskView>> GetTask(
+      runtime::Runtime& here, service::Caller caller, std::string id,
+      std::optional<model::Generation> generation) = 0;
+  virtual Awaitable<base::Result<service::TaskPage>> ListTasks(runtime::Runtime& here,
+                                                               service::Caller caller,
+                                                               service::TaskList request) = 0;
+  virtual Awaitable<base::Result<queue::Explanation>> ExplainTask(runtime::Runtime& here,
+                                                                  service::Caller caller,
+                                                                  std::string id) = 0;
+  virtual Awaitable<base::Result<service::TaskView>> EditTask(runtime::Runtime& here,
+                                                              service::Caller caller,
+                                                              service::TaskEdit edit) = 0;
+  virtual Awaitable<base::Result<service::TaskView>> CancelTask(runtime::Runtime& here,
+                                                                service::Caller caller,
+                                                                std::string id) = 0;
+  virtual Awaitable<base::Result<uint64_t>> CancelTasks(runtime::Runtime& here,
+                                                        service::Caller caller,
+                                                        wire::TaskSelection chosen) = 0;
+  virtual Awaitable<base::Result<service::TaskView>> RequeueTask(runtime::Runtime& here,
+                                                                 service::Caller caller,
+                                                                 std::string id) = 0;
+  virtual Awaitable<base::Result<std::vector<service::ClaimedWork>>> ClaimTasks(
+      runtime::Runtime& here, service::Caller caller, wire::WorkerClaim call,
+      service::HungUp gone) = 0;
+  virtual Awaitable<base::Result<std::vector<service::HeldReply>>> RenewTasks(
+      runtime::Runtime& here, service::Caller caller, wire::RenewCall call) = 0;
+  virtual Awaitable<base::Result<std::vector<service::HeldReply>>> Heartbeat(
+      runtime::Runtime& here, service::Caller caller, wire::HeartbeatCall call) = 0;
+  virtual Awaitable<base::Result<service::Completed>> CompleteTasks(runtime::Runtime& here,
+                                                                    service::Caller caller,
+                                                                    wire::CompleteCall call,
+                                                                    service::HungUp gone) = 0;
+  virtual Awaitable<base::Result<std::vector<base::Result<>>>> FailTasks(runtime::Runtime& here,
+                                                                         service::Caller caller,
+                                                                         wire::FailCall call) = 0;
+  virtual Awaitable<base::Result<std::vector<base::Result<>>>> ReleaseTasks(
+      runtime::Runtime& here, service::Caller caller, wire::ReleaseCall call) = 0;
+  virtual Awaitable<base::Result<std::vector<wire::WorkerObject>>> ListWorkers(
+      runtime::Runtime& here, service::Caller caller) = 0;
 };
 
 /// Those of a service, which outlives it.

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "app/batch_command.h"
+#include "app/bench_command.h"
 #include "app/config_command.h"
 #include "app/engine_command.h"
 #include "app/exit_code.h"
@@ -40,6 +41,7 @@ int main(int argc, char** argv) {
   app::FileCommand file(root);
   app::KeyCommand key(root);
   app::ConfigCommand config(root);
+  app::BenchCommand bench(root);
   app::DescribeEngineCommand(root);
   try {
     root.parse(argc, argv);
@@ -53,5 +55,6 @@ int main(int argc, char** argv) {
   if (file.chosen()) return file.Execute();
   if (key.chosen()) return key.Execute();
   if (config.chosen()) return config.Execute();
+  if (bench.chosen()) return bench.Execute();
   return run.Execute();
 }

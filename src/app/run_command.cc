@@ -268,9 +268,11 @@ class RunSession {
 
  private:
   service::RunEnvironment Environment() {
-    auto make_queue = [this](const std::string& path) {
+    auto make_queue = [this](const std::string& path, queue::ReadLines read_lines) {
+      queue::LocalQueueOptions queue;
+      queue.read_lines = std::move(read_lines);
       return queue::MakeLocalQueue(runtime_, queue::MakeSqliteJournal({.path = path, .vfs = {}}),
-                                   {});
+                                   std::move(queue));
     };
     return {.runtime = runtime_, .files = base::PosixFileSystem(), .make_queue = make_queue};
   }

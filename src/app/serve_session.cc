@@ -121,9 +121,10 @@ std::unique_ptr<service::Service> ServeSession::MakeService() {
       .runtime = runtime_,
       .files = base::PosixFileSystem(),
       .make_queue =
-          [this](const std::string& path) {
+          [this](const std::string& path, queue::ReadLines read_lines) {
             queue::LocalQueueOptions queue;
             queue.room.kept_for_ephemeral = kKeptForOnline;
+            queue.read_lines = std::move(read_lines);
             return queue::MakeLocalQueue(
                 runtime_, queue::MakeSqliteJournal({.path = path, .vfs = {}}), std::move(queue));
           },

@@ -5,7 +5,8 @@
 namespace inferq::catalog {
 namespace {
 
-constexpr uint64_t kVersion = 1;
+// 2: batches have an index of their lines.
+constexpr uint64_t kVersion = 2;
 
 // Numbers in groups of seven bits, the low ones first; times and signed numbers as their two's
 // complement; texts and lists behind their length.
@@ -113,6 +114,12 @@ class Reader {
 // The fields of each record, in the order of the bytes, for both ways.
 
 template <class Coder, class Record>
+  requires std::is_same_v<std::remove_const_t<Record>, std::string>
+void Fields(Coder& coder, Record& text) {
+  coder(text);
+}
+
+template <class Coder, class Record>
   requires std::is_same_v<std::remove_const_t<Record>, std::pair<std::string, std::string>>
 void Fields(Coder& coder, Record& pair) {
   coder(pair.first);
@@ -178,11 +185,23 @@ void Fields(Coder& coder, Record& batch) {
   coder(batch.cancelled);
 }
 
+// What later versions added, behind the rest.
+template <class Coder, class Record>
+void Added(Coder& coder, Record& record, uint64_t version) {
+  if constexpr (std::is_same_v<std::remove_const_t<Record>, model::BatchRecord>) {
+    if (version < 2) return;
+    coder(record.models);
+    coder(record.index_blob);
+    coder(record.cost);
+  }
+}
+
 template <class Record>
 std::string EncodeRecord(const Record& record) {
   Writer writer;
   writer(kVersion);
   Fields(writer, record);
+  Added(writer, record, kVersion);
   return writer.Take();
 }
 
@@ -191,8 +210,12 @@ base::Result<> DecodeRecord(std::string_view bytes, Record& record) {
   Reader reader(bytes);
   uint64_t version = 0;
   reader(version);
-  if (version == kVersion) Fields(reader, record);
-  if (version == kVersion && !reader.failed() && reader.at_end()) return {};
+  bool known = version >= 1 && version <= kVersion;
+  if (known) {
+    Fields(reader, record);
+    Added(reader, record, version);
+  }
+  if (known && !reader.failed() && reader.at_end()) return {};
   return base::Fail(base::Code::kDataLoss, "a stored record of version {} cannot be read", version);
 }
 

@@ -40,6 +40,9 @@ model::BatchRecord SomeBatch() {
   batch.status = model::BatchStatus::kCancelled;
   batch.model = "m";
   batch.lines = 10'000'000;
+  batch.models = {"a", "b"};
+  batch.index_blob = 88;
+  batch.cost = 300;
   batch.errors = {{"invalid_json", "line 3 is no JSON", "body", 3},
                   {"empty_file", "empty", "", {}}};
   batch.output_file_id = "file-3";
@@ -127,9 +130,22 @@ TEST(Codec, AnyBytesAreReadOrRefused) {
 
 TEST(Codec, AnUnknownVersionIsRefused) {
   std::string bytes = Encode(SomeFile());
-  bytes[0] = 2;
+  bytes[0] = 3;
   model::FileRecord read;
   EXPECT_FALSE(Decode(bytes, read));
+}
+
+TEST(Codec, ABatchOfVersionOneIsReadWithoutAnIndex) {
+  std::string bytes = Encode(SomeBatch());
+  model::BatchRecord read;
+  ASSERT_TRUE(Decode(bytes, read));
+  ASSERT_EQ(read.index_blob, 88u);
+  EXPECT_EQ(read.models, SomeBatch().models);
+  // Version 1 ended before: 2 models of 2 bytes each behind their number, the blob, the cost.
+  bytes.resize(bytes.size() - 1 - 2 * 2 - 1 - 2);
+  bytes[0] = 1;
+  ASSERT_TRUE(Decode(bytes, read));
+  EXPECT_EQ(read.id, SomeBatch().id);
 }
 
 }  // namespace

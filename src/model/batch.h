@@ -77,6 +77,9 @@ struct BatchRecord {
   BatchStatus status = BatchStatus::kValidating;
   std::string model;   ///< Of all its lines; "" when not known, or not the same for all.
   uint64_t lines = 0;  ///< Once validated.
+  std::vector<std::string> models;  ///< Of its lines, in the order of the index; once validated.
+  uint64_t index_blob = 0;          ///< Where its lines lie (queue/batch_plan.h); 0: none yet.
+  uint64_t cost = 0;                ///< Tokens that its lines are expected to take; once validated.
   std::vector<BatchProblem> errors;
   std::string output_file_id;  ///< "" is none.
   std::string error_file_id;

@@ -105,6 +105,7 @@ struct TaskFilter {
   std::optional<std::string> tenant{};
   std::optional<model::BatchId> batch{};
   std::optional<model::State> state{};
+  std::optional<std::string> lane{};
 };
 
 struct QueryRequest {

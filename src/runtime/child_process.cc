@@ -60,7 +60,7 @@ class SpawnSettings {
     posix_spawn_file_actions_addopen(&actions_, 0, "/dev/null", O_RDONLY, 0);
     for (int fd : {1, 2}) posix_spawn_file_actions_addopen(&actions_, fd, "/dev/null", O_WRONLY, 0);
     for (auto& [ours, target] : descriptors) {
-      INFERQ_CHECK(target >= 2 && target < kFirstSafeFd);
+      INFERQ_CHECK(target >= 1 && target < kFirstSafeFd);
       Fd moved(::fcntl(ours.get(), F_DUPFD_CLOEXEC, kFirstSafeFd));
       if (!moved) return std::unexpected(base::ErrnoError(errno, "dup"));
       posix_spawn_file_actions_adddup2(&actions_, moved.get(), target);

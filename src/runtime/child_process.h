@@ -28,13 +28,13 @@ struct Command {
   std::string path;                    ///< Executable; PATH is not searched.
   std::vector<std::string> arguments;  ///< After the name.
   std::vector<std::pair<Fd, int>>
-      descriptors;  ///< Ours, and the number that it has in the child (2..63).
+      descriptors;  ///< Ours, and the number that it has in the child (1..63).
 };
 
 /// A child process in a process group of its own, so that a terminal's Ctrl-C does not reach it. It
-/// gets the named descriptors, /dev/null as input and output (and as errors where 2 is not named),
-/// nothing else of ours. Calls on the strand. The destructor kills and reaps it: no zombie, no
-/// orphan.
+/// gets the named descriptors, /dev/null as input, and as output and errors where 1 and 2 are not
+/// named, nothing else of ours. Calls on the strand. The destructor kills and reaps it: no zombie,
+/// no orphan.
 class ChildProcess {
  public:
   /// Takes a millisecond or so. kNotFound, kPermissionDenied, kResourceExhausted: as the system

@@ -57,6 +57,16 @@ Awaitable<void> ReadAll(Stream& stream, std::string& out) {
   }
 }
 
+TEST_F(ChildProcessTest, StandardOutputMayBeNamed) {
+  auto pair = *MakeLocalSocketPair(runtime_);
+  Command command{.path = "/bin/sh", .arguments = {"-c", "echo said"}, .descriptors = {}};
+  command.descriptors.emplace_back(std::move(pair.theirs), 1);
+  auto child = *ChildProcess::Spawn(runtime_, std::move(command));
+  std::string said;
+  RunToEnd(ReadAll(*pair.ours, said));
+  EXPECT_EQ(said, "said\n");
+}
+
 TEST_F(ChildProcessTest, TellsHowAProcessEnded) {
   std::optional<ExitStatus> exited;
   auto child = Shell("exit 7");

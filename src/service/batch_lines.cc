@@ -50,12 +50,12 @@ void Shorten(std::string& text, size_t most) {
 
 Result<std::unique_ptr<BatchValidator>> BatchValidator::Open(std::shared_ptr<blob::BlobStore> blobs,
                                                              blob::BlobId blob, BatchRules rules) {
-  ingest::SourceOptions options{.format = ingest::Format::kBatch, .batch_endpoint = rules.endpoint};
-  std::unique_ptr<BatchValidator> validator(new BatchValidator(std::move(rules)));
-  INFERQ_ASSIGN(
-      validator->source_,
-      ingest::LineSource::Open(ReadFrom(std::move(blobs), blob, std::make_shared<uint64_t>(0)),
-                               std::move(options)));
+  ingest::SourceOptions options{
+      .format = ingest::Format::kBatch, .batch_endpoint = rules.endpoint, .survey = true};
+  std::unique_ptr<BatchValidator> validator(new BatchValidator(blobs, std::move(rules)));
+  INFERQ_ASSIGN(validator->source_,
+                ingest::LineSource::Open(ReadFrom(std::move(blobs), blob, validator->begin_),
+                                         std::move(options)));
   return validator;
 }
 
@@ -64,6 +64,7 @@ Result<bool> BatchValidator::Step(uint64_t n) {
     INFERQ_ASSIGN(std::optional<ingest::Item> item, source_->Next());
     if (!item) {
       if (survey_.lines == 0) Report({"empty_file", "The file holds no requests.", "", {}});
+      INFERQ_TRY(Finish());
       return false;
     }
     if (++survey_.lines > rules_.max_lines) {
@@ -72,10 +73,11 @@ Result<bool> BatchValidator::Step(uint64_t n) {
                           rules_.max_lines),
               "",
               {}});
+      INFERQ_TRY(Finish());
       return false;
     }
     if (auto* line = std::get_if<ingest::Line>(&*item)) {
-      Look(*line);
+      INFERQ_TRY(Look(*line));
     } else {
       auto& bad = std::get<ingest::BadLine>(*item);
       Report({std::move(bad.code), std::move(bad.message), std::move(bad.param), bad.number});
@@ -84,7 +86,29 @@ Result<bool> BatchValidator::Step(uint64_t n) {
   return true;
 }
 
-void BatchValidator::Look(const ingest::Line& line) {
+// The index is durable, or gone where the batch will not run.
+Result<> BatchValidator::Finish() {
+  if (!survey_.problems.empty()) return index_.Discard();
+  INFERQ_ASSIGN(survey_.index, index_.Seal());
+  return {};
+}
+
+uint32_t BatchValidator::LaneOf(const std::string& model) {
+  auto [lane, is_new] = lanes_.try_emplace(model, static_cast<uint32_t>(survey_.models.size()));
+  if (is_new) survey_.models.push_back(model);
+  return lane->second;
+}
+
+Result<> BatchValidator::Look(const ingest::Line& line) {
+  uint64_t cost = CostOf(line.survey);
+  survey_.cost += cost;
+  if (survey_.problems.empty()) {
+    INFERQ_TRY(index_.Add({.offset = *begin_ + line.offset,
+                           .length = static_cast<uint32_t>(line.length),
+                           .cost = static_cast<uint32_t>(std::min<uint64_t>(cost, UINT32_MAX)),
+                           .lane = LaneOf(line.model),
+                           .locality = line.survey.locality}));
+  }
   if (!rules_.offers_model(line.model)) {
     Report({"model_not_found",
             fmt::format("The provided model '{}' is not supported by the Batch API.", line.model),
@@ -95,6 +119,7 @@ void BatchValidator::Look(const ingest::Line& line) {
     survey_.one_model = false;
     survey_.model.clear();
   }
+  return {};
 }
 
 void BatchValidator::Report(model::BatchProblem problem) {
@@ -115,8 +140,7 @@ Result<std::string> CustomIdOf(blob::BlobStore& blobs, const model::Extent& line
 }
 
 BatchCursor::BatchCursor(std::shared_ptr<blob::BlobStore> blobs, blob::BlobId blob)
-    : blob_(blob),
-      input_(ReadFrom(std::move(blobs), blob, begin_)),
+    : input_(ReadFrom(std::move(blobs), blob, std::make_shared<uint64_t>(0))),
       reader_(input_, ingest::SourceOptions{}.max_item_bytes) {}
 
 Result<> BatchCursor::Skip(uint64_t lines) {
@@ -127,9 +151,9 @@ Result<> BatchCursor::Skip(uint64_t lines) {
   return {};
 }
 
-Result<std::vector<BatchRequestLine>> BatchCursor::Next(uint64_t n) {
-  std::vector<BatchRequestLine> lines;
-  while (lines.size() < n) {
+Result<std::vector<std::string>> BatchCursor::Next(uint64_t n) {
+  std::vector<std::string> ids;
+  while (ids.size() < n) {
     INFERQ_ASSIGN(auto raw, reader_.Next());
     if (!raw) break;
     auto parsed = wire::ParseBatchLine(raw->text, {});
@@ -137,15 +161,9 @@ Result<std::vector<BatchRequestLine>> BatchCursor::Next(uint64_t n) {
       return base::Fail(Code::kDataLoss, "line {} of a validated file is damaged: {}", raw->number,
                         parsed.error().message);
     }
-    BatchRequestLine line;
-    line.custom_id = std::move(parsed->custom_id);
-    auto model = parsed->body.Find("model");
-    line.spec.lane = model ? model->AsString().value_or("") : "";
-    line.spec.payload = {blob_, *begin_ + raw->offset, raw->length};
-    EstimateCost(line.spec, parsed->body);
-    lines.push_back(std::move(line));
+    ids.push_back(std::move(parsed->custom_id));
   }
-  return lines;
+  return ids;
 }
 
 }  // namespace inferq::service

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/error.h"
@@ -14,6 +15,7 @@
 #include "service/ingest/input.h"
 #include "service/ingest/item_reader.h"
 #include "service/ingest/line_source.h"
+#include "service/line_index.h"
 #include "wire/chat.h"
 
 namespace inferq::service {
@@ -23,6 +25,9 @@ struct BatchSurvey {
   uint64_t lines = 0;  ///< Requests, good ones and bad ones.
   std::string model;   ///< Of all of them; "" when they differ.
   bool one_model = true;
+  std::vector<std::string> models;            ///< Of the lines, in the order of the index.
+  blob::BlobId index = 0;                     ///< Where the lines lie; 0: there are problems.
+  uint64_t cost = 0;                          ///< Tokens, estimated, of all good lines together.
   std::vector<model::BatchProblem> problems;  ///< The first ones.
   uint64_t bad_lines = 0;                     ///< All of them.
 };
@@ -43,15 +48,24 @@ class BatchValidator {
                                                             blob::BlobId blob, BatchRules rules);
   /// Looks at up to `n` more lines. @return whether there are more.
   base::Result<bool> Step(uint64_t n);
+  /// Removes what was written of the index, when Step did not come to the end.
+  base::Result<> Abandon() { return index_.Discard(); }
   const BatchSurvey& survey() const { return survey_; }
 
  private:
-  explicit BatchValidator(BatchRules rules) : rules_(std::move(rules)) {}
-  void Look(const ingest::Line& line);
+  BatchValidator(std::shared_ptr<blob::BlobStore> blobs, BatchRules rules)
+      : blobs_(std::move(blobs)), rules_(std::move(rules)), index_(*blobs_) {}
+  base::Result<> Look(const ingest::Line& line);
+  base::Result<> Finish();
+  uint32_t LaneOf(const std::string& model);
   void Report(model::BatchProblem problem);
 
+  const std::shared_ptr<blob::BlobStore> blobs_;
   const BatchRules rules_;
+  std::shared_ptr<uint64_t> begin_ = std::make_shared<uint64_t>(0);  // behind a byte order mark
   std::unique_ptr<ingest::LineSource> source_;
+  LineIndexWriter index_;
+  std::unordered_map<std::string, uint32_t> lanes_;
   BatchSurvey survey_;
 };
 
@@ -59,23 +73,15 @@ class BatchValidator {
 /// its task from ending. Blocks. Other failures are the disk's.
 base::Result<std::string> CustomIdOf(blob::BlobStore& blobs, const model::Extent& line);
 
-/// A request of a batch's file, valid since the file was validated.
-struct BatchRequestLine {
-  std::string custom_id;
-  model::TaskSpec spec;  ///< With payload, lane, cost and locality filled in.
-};
-
-/// Walks the lines of a validated file in order. Blocks; one thread at a time.
+/// Walks the custom_ids of a validated file in order. Blocks; one thread at a time.
 class BatchCursor {
  public:
   BatchCursor(std::shared_ptr<blob::BlobStore> blobs, blob::BlobId blob);
   base::Result<> Skip(uint64_t lines);
-  /// Up to `n` lines; fewer only at the end.
-  base::Result<std::vector<BatchRequestLine>> Next(uint64_t n);
+  /// Up to `n` of them; fewer only at the end.
+  base::Result<std::vector<std::string>> Next(uint64_t n);
 
  private:
-  const blob::BlobId blob_;
-  std::shared_ptr<uint64_t> begin_ = std::make_shared<uint64_t>(0);  // behind a byte order mark
   ingest::Input input_;
   ingest::JsonLinesReader reader_;
 };

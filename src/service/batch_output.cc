@@ -45,7 +45,7 @@ Awaitable<Result<BatchFiles>> BatchOutput::Write() {
     auto write = [this, ended = std::move(ended)] { return WriteTasks(ended); };
     INFERQ_CO_TRY(co_await runtime_.RunBlocking(runtime::kAnyLane, std::move(write)));
   }
-  INFERQ_CO_TRY(co_await WriteAllUnsent(sent));
+  INFERQ_CO_TRY(co_await WriteWithoutResult(sent));
   auto seal = [this] { return Seal(); };
   co_return co_await runtime_.RunBlocking(runtime::kAnyLane, seal);
 }
@@ -81,32 +81,47 @@ Result<> BatchOutput::WriteFailure(const model::TaskRecord& task) {
       *blobs_, EndingLine(BatchRequestId(task.id), input->custom_id, task.state, task.outcome));
 }
 
-Awaitable<Result<>> BatchOutput::WriteAllUnsent(uint64_t sent) {
-  if (sent >= batch_.lines) co_return Result<>{};
+// Lines that were cut with their batch, or never came into the queue.
+Awaitable<Result<>> BatchOutput::WriteWithoutResult(uint64_t written) {
+  if (written >= batch_.lines) co_return Result<>{};
   auto cursor = std::make_shared<BatchCursor>(blobs_, batch_.input_blob);
-  for (uint64_t line = 0; line < batch_.lines;) {
+  std::optional<uint64_t> after;
+  for (uint64_t from = 0;;) {
     if (stop_()) co_return base::Fail(Code::kCancelled, "stopped");
-    if (line < sent) {
-      uint64_t some = std::min(sent - line, kSkipAtOnce);
-      auto skip = [cursor, some] { return cursor->Skip(some); };
+    std::vector<uint64_t> lines = NextWithoutResult(after, written);
+    if (lines.empty()) co_return Result<>{};
+    after = lines.back();
+    for (; lines.front() - from > kSkipAtOnce; from += kSkipAtOnce) {
+      auto skip = [cursor] { return cursor->Skip(kSkipAtOnce); };
       INFERQ_CO_TRY(co_await runtime_.RunBlocking(runtime::kAnyLane, skip));
-      line += some;
-      continue;
     }
-    auto write = [this, cursor, &line] { return WriteUnsent(*cursor, line); };
+    auto write = [this, cursor, from, lines] { return WriteUnsent(*cursor, from, lines); };
     INFERQ_CO_TRY(co_await runtime_.RunBlocking(runtime::kAnyLane, write));
+    from = *after + 1;
   }
-  co_return Result<>{};
 }
 
-// One page of lines that never became tasks.
-Result<> BatchOutput::WriteUnsent(BatchCursor& cursor, uint64_t& line) {
-  INFERQ_ASSIGN(auto lines, cursor.Next(kPage));
-  if (lines.empty()) return base::Fail(Code::kDataLoss, "{} lacks lines", batch_.id);
-  for (const BatchRequestLine& request : lines) {
-    std::string id = fmt::format("batch_req_{:x}_{}", batch_.number.value, line++);
+// A page of them, behind a line. Those that are not in the queue are all behind those that are.
+std::vector<uint64_t> BatchOutput::NextWithoutResult(std::optional<uint64_t> after,
+                                                     uint64_t written) const {
+  auto lines = queue_.LinesWithoutResult(batch_.number, after, kPage);
+  uint64_t known = queue_.Stats({.tenant = {}, .batch = batch_.number, .state = {}}).total();
+  if (!lines.empty() || known >= batch_.lines) return lines;
+  uint64_t line = after ? *after + 1 : written;
+  for (; line < batch_.lines && lines.size() < kPage; ++line) lines.push_back(line);
+  return lines;
+}
+
+Result<> BatchOutput::WriteUnsent(BatchCursor& cursor, uint64_t from,
+                                  const std::vector<uint64_t>& lines) {
+  for (uint64_t line : lines) {
+    INFERQ_TRY(cursor.Skip(line - from));
+    INFERQ_ASSIGN(auto ids, cursor.Next(1));
+    if (ids.empty()) return base::Fail(Code::kDataLoss, "{} lacks lines", batch_.id);
+    std::string id = fmt::format("batch_req_{:x}_{}", batch_.number.value, line);
     if (unsent_ == State::kExpired) ++files_.expired;
-    INFERQ_TRY(errors_.Put(*blobs_, EndingLine(id, request.custom_id, unsent_, {})));
+    INFERQ_TRY(errors_.Put(*blobs_, EndingLine(id, ids[0], unsent_, {})));
+    from = line + 1;
   }
   return {};
 }

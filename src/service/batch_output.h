@@ -31,11 +31,11 @@ struct BatchFiles {
 };
 
 /// Writes the output and the error file of a batch whose tasks have all ended, in the order of
-/// their ending; lines that never became tasks come last. Nothing points to the files yet, so
+/// their ending; lines that ended without having run come last. Nothing points to the files yet, so
 /// stopped half way it is simply done anew.
 class BatchOutput {
  public:
-  /// @param unsent  how lines that never became tasks ended: kCancelled or kExpired.
+  /// @param unsent  how lines without an ending of their own ended: kCancelled or kExpired.
   /// @param stop    looked at between pages; true ends the writing with kCancelled.
   BatchOutput(runtime::Runtime& runtime, std::shared_ptr<blob::BlobStore> blobs,
               queue::Queue& queue, model::BatchRecord batch, model::State unsent,
@@ -55,8 +55,10 @@ class BatchOutput {
   base::Result<> WriteTasks(const std::vector<model::TaskRecord>& ended);
   base::Result<> WriteSuccess(const model::TaskRecord& task);
   base::Result<> WriteFailure(const model::TaskRecord& task);
-  Awaitable<base::Result<>> WriteAllUnsent(uint64_t sent);
-  base::Result<> WriteUnsent(BatchCursor& cursor, uint64_t& line);
+  Awaitable<base::Result<>> WriteWithoutResult(uint64_t written);
+  std::vector<uint64_t> NextWithoutResult(std::optional<uint64_t> after, uint64_t written) const;
+  base::Result<> WriteUnsent(BatchCursor& cursor, uint64_t from,
+                             const std::vector<uint64_t>& lines);
   base::Result<BatchFiles> Seal();
 
   runtime::Runtime& runtime_;

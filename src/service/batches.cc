@@ -16,10 +16,8 @@ using model::FileRecord;
 
 namespace {
 
-constexpr uint64_t kLookAtOnce = 2'000;    // lines between two looks at the record
-constexpr uint64_t kSkipAtOnce = 20'000;   // lines in one blocking call
-constexpr uint32_t kSubmitAtOnce = 1'000;  // lines in one commit
-constexpr base::Micros kPause = 250ms;  // bounds how late an ending by the queue's timers is seen
+constexpr uint64_t kLookAtOnce = 2'000;  // lines between two looks at the record
+constexpr base::Micros kPause = 250ms;   // bounds how late an ending by the queue's timers is seen
 
 std::unexpected<base::Error> NoSuchBatch(const std::string& id) {
   return base::Fail(Code::kNotFound, "No batch found with id '{}'.", id);
@@ -78,14 +76,24 @@ Batches::Batches(BatchEnvironment environment)
 
 void Batches::Adopt() {
   env_.catalog.ForEachBatch([this](const BatchRecord& batch) {
-    if (!IsTerminal(batch.status) && batch.input_blob != 0) env_.refs.Hold(batch.input_blob);
+    if (IsTerminal(batch.status)) return;
+    if (batch.input_blob != 0) env_.refs.Hold(batch.input_blob);
+    if (batch.index_blob != 0) env_.refs.Hold(batch.index_blob);
   });
 }
 
 void Batches::Resume() {
   env_.catalog.ForEachBatch([this](const BatchRecord& batch) {
-    if (!IsTerminal(batch.status)) Spawn(batch);
+    if (!IsTerminal(batch.status)) return Spawn(batch);
+    if (env_.queue.Stats(TasksOf(batch)).total() > 0) drivers_.Spawn(Forget(batch.number));
   });
+}
+
+// Nobody asks the queue for lines of a batch whose files are written.
+Awaitable<void> Batches::Forget(model::BatchId batch) {
+  auto forgotten = co_await env_.queue.ForgetBatch(batch);
+  if (!forgotten && !stopping_ && !env_.queue.healthy())
+    env_.store_failed(std::move(forgotten).error());
 }
 
 Awaitable<void> Batches::Stop() {
@@ -257,11 +265,16 @@ Awaitable<Result<>> Batches::Validate(BatchRecord batch) {
     record.errors = std::move(survey.problems);
     record.model = bad ? "" : survey.model;
     record.lines = bad ? 0 : survey.lines;
+    if (!bad) record.models = survey.models;
+    record.index_blob = survey.index;
+    record.cost = bad ? 0 : survey.cost;
     return {};
   };
-  INFERQ_CO_ASSIGN(bool moved,
-                   co_await Update(batch.id, BatchStatus::kValidating, std::move(change)));
-  if (moved && bad) env_.refs.Drop(batch.input_blob);
+  if (survey.index != 0) env_.refs.Hold(survey.index);
+  auto moved = co_await Update(batch.id, BatchStatus::kValidating, std::move(change));
+  INFERQ_CO_TRY(moved);  // else it may be recorded: the next start knows
+  if (!*moved) env_.refs.Drop(survey.index);
+  if (*moved && bad) env_.refs.Drop(batch.input_blob);
   co_return Result<>{};
 }
 
@@ -290,6 +303,10 @@ Awaitable<Result<BatchSurvey>> Batches::Survey(BatchRecord batch) {
     auto step = [v = validator->get()] { return v->Step(kLookAtOnce); };
     more = co_await env_.runtime.RunBlocking(runtime::kAnyLane, step);
   }
+  if (validator && (!more || *more)) {
+    auto abandon = [v = validator->get()] { return v->Abandon(); };
+    INFERQ_CO_TRY(co_await env_.runtime.RunBlocking(runtime::kAnyLane, abandon));
+  }
   if (validator && more) co_return (*validator)->survey();
   base::Error error = validator ? more.error() : validator.error();
   if (error.code() != Code::kInvalidArgument) co_return std::unexpected(std::move(error));
@@ -312,56 +329,62 @@ Awaitable<Result<>> Batches::RunLines(BatchRecord batch) {
   co_return Result<>{};
 }
 
-// Goes on behind the last line that is in the queue: chunks go in whole and in order. Ends early
-// when the batch's time is over: the rest never becomes tasks.
+// Hands the lines to the queue, behind those that are tasks already. Ends early when the batch's
+// time is over: the rest never gets there.
 Awaitable<Result<>> Batches::SubmitLines(BatchRecord batch) {
-  uint64_t line = env_.queue.Stats(TasksOf(batch)).total();
-  if (line == batch.lines) co_return Result<>{};
-  auto cursor = std::make_shared<BatchCursor>(env_.blobs, batch.input_blob);
-  for (uint64_t skipped = 0; skipped < line && StillIn(batch.id, BatchStatus::kInProgress);) {
-    uint64_t some = std::min(line - skipped, kSkipAtOnce);
-    auto skip = [cursor, some] { return cursor->Skip(some); };
-    INFERQ_CO_TRY(co_await env_.runtime.RunBlocking(runtime::kAnyLane, skip));
-    skipped += some;
+  if (batch.index_blob == 0) {
+    INFERQ_CO_TRY(co_await Index(batch));
+    const BatchRecord* found = env_.catalog.FindBatch(batch.id);
+    if (found == nullptr || found->index_blob == 0) co_return Result<>{};
+    batch = *found;
   }
-  while (line < batch.lines && StillIn(batch.id, BatchStatus::kInProgress) &&
-         env_.runtime.clock().Wall() < batch.expires) {
-    auto next = [cursor] { return cursor->Next(kSubmitAtOnce); };
-    INFERQ_CO_ASSIGN(auto lines, co_await env_.runtime.RunBlocking(runtime::kAnyLane, next));
-    if (lines.empty())
-      co_return base::Fail(Code::kDataLoss, "the input of {} lacks lines", batch.id);
-    std::vector<model::TaskSpec> specs;
-    for (BatchRequestLine& request : lines) {
-      model::TaskSpec& spec = request.spec;
-      spec.tenant = batch.tenant;
-      spec.batch = batch.number;
-      spec.line = line + specs.size();
-      spec.expires_at = batch.expires;
-      spec.max_attempts = env_.options.max_attempts;
-      spec.traceparent = batch.traceparent;
-      specs.push_back(std::move(spec));
-    }
-    line += specs.size();
-    std::set<std::string> models;
-    for (const model::TaskSpec& spec : specs) models.insert(spec.lane);
-    INFERQ_CO_TRY(co_await SubmitWhenThereIsRoom(batch, std::move(specs)));
-    std::ranges::for_each(models, env_.wake);
-  }
+  queue::BatchPlan plan;
+  plan.batch = batch.number;
+  plan.tenant = batch.tenant;
+  plan.lanes = batch.models;
+  plan.first_line = env_.queue.Stats(TasksOf(batch)).total();
+  plan.lines = batch.lines;
+  plan.input_blob = batch.input_blob;
+  plan.index_blob = batch.index_blob;
+  plan.mean_cost = std::max<uint64_t>(1, batch.cost / std::max<uint64_t>(1, batch.lines));
+  plan.expires_at = batch.expires;
+  plan.max_attempts = env_.options.max_attempts;
+  plan.traceparent = batch.traceparent;
+  if (plan.first_line < plan.lines) INFERQ_CO_TRY(co_await SubmitWhenThereIsRoom(batch, plan));
+  std::ranges::for_each(batch.models, env_.wake);
   co_return Result<>{};
 }
 
 // A full queue is waited for, as long as the batch is wanted.
-Awaitable<Result<>> Batches::SubmitWhenThereIsRoom(BatchRecord batch,
-                                                   std::vector<model::TaskSpec> specs) {
-  // The queue takes no task whose time is over.
+Awaitable<Result<>> Batches::SubmitWhenThereIsRoom(BatchRecord batch, queue::BatchPlan plan) {
+  // The queue takes no batch whose time is over.
   while (StillIn(batch.id, BatchStatus::kInProgress) &&
          env_.runtime.clock().Wall() < batch.expires) {
-    auto submitted = co_await env_.queue.Submit(specs);
+    auto submitted = co_await env_.queue.SubmitBatch(plan);
     if (submitted) co_return Result<>{};
     bool full = submitted.error().code() == Code::kResourceExhausted && env_.queue.healthy();
     if (!full) co_return std::unexpected(std::move(submitted).error());
     co_await Pause(batch.number, submitted.error().retry_after());
   }
+  co_return Result<>{};
+}
+
+// A batch of an earlier inferq has no index yet.
+Awaitable<Result<>> Batches::Index(BatchRecord batch) {
+  INFERQ_CO_ASSIGN(BatchSurvey survey, co_await Survey(batch));
+  if (!StillIn(batch.id, BatchStatus::kInProgress)) co_return Result<>{};
+  if (survey.index == 0 || survey.lines != batch.lines)
+    co_return base::Fail(Code::kDataLoss, "the input of {} is not what it was", batch.id);
+  Change change = [&survey](catalog::Transaction&, BatchRecord& record) -> Result<> {
+    record.index_blob = survey.index;
+    record.models = survey.models;
+    record.cost = survey.cost;
+    return {};
+  };
+  env_.refs.Hold(survey.index);
+  INFERQ_CO_ASSIGN(bool moved,
+                   co_await Update(batch.id, BatchStatus::kInProgress, std::move(change)));
+  if (!moved) env_.refs.Drop(survey.index);
   co_return Result<>{};
 }
 
@@ -428,6 +451,8 @@ Awaitable<Result<>> Batches::Finalize(BatchRecord batch) {
   if (files.output.blob != 0) env_.refs.Hold(files.output.blob);
   if (files.errors.blob != 0) env_.refs.Hold(files.errors.blob);
   env_.refs.Drop(batch.input_blob);
+  env_.refs.Drop(batch.index_blob);
+  co_await Forget(batch.number);
   co_return Result<>{};
 }
 

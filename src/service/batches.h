@@ -38,9 +38,10 @@ struct BatchEnvironment {
 /// batch goes on after any crash where its record says.
 ///
 ///   kValidating  reads all lines            -> kInProgress (with their number) or kFailed
-///   kInProgress  submits lines, in order, behind those that are in the queue; waits until all
-///   ended kCancelling  cancels those that live; waits until all ended then         writes the
-///   files, seals them, names them in the record (one update)
+///   kInProgress  hands its lines to the queue; waits until all ended
+///   kCancelling  cancels those that live; waits until all ended
+///   then         writes the files, seals them, names them in the record (one update), and lets
+///                the queue forget its lines
 ///
 /// On the strand. Order: Resume -> calls -> Stop.
 class Batches {
@@ -73,8 +74,9 @@ class Batches {
   Awaitable<base::Result<BatchSurvey>> Survey(model::BatchRecord batch);
   Awaitable<base::Result<>> RunLines(model::BatchRecord batch);
   Awaitable<base::Result<>> SubmitLines(model::BatchRecord batch);
-  Awaitable<base::Result<>> SubmitWhenThereIsRoom(model::BatchRecord batch,
-                                                  std::vector<model::TaskSpec> specs);
+  Awaitable<base::Result<>> SubmitWhenThereIsRoom(model::BatchRecord batch, queue::BatchPlan plan);
+  Awaitable<base::Result<>> Index(model::BatchRecord batch);
+  Awaitable<void> Forget(model::BatchId batch);
   Awaitable<base::Result<>> AwaitTasks(model::BatchRecord batch);
   Awaitable<base::Result<>> CancelLines(model::BatchRecord batch);
   Awaitable<base::Result<>> Finalize(model::BatchRecord batch);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "service/estimate.h"
+#include "wire/json.h"
 #include "wire/locality.h"
 
 namespace inferq::service {
@@ -84,7 +86,12 @@ RunLine LineReader::Convert(ingest::Line line) const {
 }
 
 base::Result<> LineReader::Store(RunLine line) {
-  buffer_ += EncodeRunLine(line);
+  std::string text = EncodeRunLine(line);
+  queue::LineInfo info = InfoOf(line, {blob_, stored_, text.size()});
+  INFERQ_TRY(index_.Add(info));
+  buffer_ += text;
+  stored_ += text.size();
+  cost_ += info.cost;
   ++lines_;
   if (buffer_.size() < kChunkBytes) return {};
   return Flush();
@@ -101,11 +108,35 @@ base::Result<RunManifest> LineReader::Seal() {
   INFERQ_TRY(blobs_.Seal(blob_));
   RunManifest manifest;
   manifest.lines_blob = blob_;
+  INFERQ_ASSIGN(manifest.index_blob, index_.Seal());
+  manifest.cost = cost_;
   manifest.lines = lines_;
   manifest.bad_lines = bad_lines_;
   manifest.columns = source_->columns();
   if (add_custom_id_) manifest.columns.insert(manifest.columns.begin(), "custom_id");
   return manifest;
+}
+
+queue::LineInfo InfoOf(const RunLine& line, const model::Extent& extent) {
+  queue::LineInfo info{.offset = extent.offset, .length = static_cast<uint32_t>(extent.length)};
+  auto request = wire::ParseJson(line.request);
+  auto body = request ? request->Find("body") : std::nullopt;
+  if (!body) return info;
+  wire::PromptSurvey survey = wire::SurveyPrompt(*body);
+  info.cost = static_cast<uint32_t>(std::min<uint64_t>(CostOf(survey), UINT32_MAX));
+  info.locality = survey.locality;
+  return info;
+}
+
+base::Result<blob::BlobId> IndexLines(blob::BlobStore& blobs, blob::BlobId lines) {
+  LineCursor cursor(blobs, lines);
+  LineIndexWriter index(blobs);
+  constexpr uint64_t kAtOnce = 1000;
+  while (true) {
+    INFERQ_ASSIGN(auto some, cursor.Next(kAtOnce));
+    if (some.empty()) return index.Seal();
+    for (const StoredLine& line : some) INFERQ_TRY(index.Add(InfoOf(line.line, line.extent)));
+  }
 }
 
 base::Result<> LineCursor::Skip(uint64_t lines) {

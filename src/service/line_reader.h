@@ -10,6 +10,7 @@
 #include "blob/blob_store.h"
 #include "model/task.h"
 #include "service/ingest/line_source.h"
+#include "service/line_index.h"
 #include "service/run_line.h"
 #include "service/run_store.h"
 
@@ -36,7 +37,7 @@ class LineReader {
 
  private:
   LineReader(std::unique_ptr<base::File> file, blob::BlobStore& blobs)
-      : file_(std::move(file)), blobs_(blobs) {}
+      : file_(std::move(file)), blobs_(blobs), index_(blobs) {}
   base::Result<> Store(RunLine line);
   RunLine Convert(ingest::Line line) const;
   base::Result<> Flush();
@@ -46,12 +47,20 @@ class LineReader {
   std::unique_ptr<ingest::LineSource> source_;
   blob::BlobId blob_ = 0;
   std::string buffer_;
+  LineIndexWriter index_;
+  uint64_t stored_ = 0;  // bytes
+  uint64_t cost_ = 0;
   uint64_t lines_ = 0;
   uint64_t bad_lines_ = 0;
   bool keep_columns_ = false;
   bool add_custom_id_ = false;  // no column of the input says which row it is
   bool at_end_ = false;
 };
+
+/// How a line is entered in an index. `lane` is 0.
+queue::LineInfo InfoOf(const RunLine& line, const model::Extent& extent);
+/// Makes the index of such a blob that has none. Blocks.
+base::Result<blob::BlobId> IndexLines(blob::BlobStore& blobs, blob::BlobId lines);
 
 /// A line of the blob that LineReader made, and where it lies.
 struct StoredLine {

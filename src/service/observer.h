@@ -1,6 +1,9 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/error.h"
 #include "model/batch.h"
@@ -24,6 +27,12 @@ class Observer {
   /// Made, or in another state.
   virtual void BatchMoved(const model::BatchRecord&) {}
   virtual void AttemptEnded(const queue::ClaimedTask&, const Attempt&) {}
+  virtual void TasksSubmitted(const Caller&, uint64_t /*count*/) {}
+  /// By an external worker, and started.
+  virtual void TasksClaimed(const Caller&, uint64_t /*count*/) {}
+  /// An external worker said how its tasks went. @param how  "completed", "failed", "released".
+  virtual void TasksReported(const Caller&, std::string_view /*how*/,
+                             const std::vector<base::Result<>>& /*outcomes*/) {}
   virtual void ModelLoaded(const std::string& /*model*/) {}
   virtual void ModelUnloaded(const std::string& /*model*/) {}
   virtual void ModelFailed(const std::string& /*model*/, const base::Error&) {}

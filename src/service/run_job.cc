@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "service/answer_line.h"
-#include "service/estimate.h"
+#include "service/line_index.h"
 #include "service/line_reader.h"
 #include "wire/batch_line.h"
 #include "wire/json.h"
@@ -15,15 +15,9 @@ using namespace std::chrono_literals;
 using base::Code;
 
 constexpr std::string_view kLane = "run";
-constexpr uint64_t kReadAtOnce = 5'000;    // input lines between two looks at progress and drain
-constexpr uint32_t kSubmitAtOnce = 1'000;  // lines in one commit
+constexpr uint64_t kReadAtOnce = 5'000;  // input lines between two looks at progress and drain
+constexpr uint32_t kRequeueAtOnce = 1'000;
 constexpr base::Micros kFollowEvery = 100ms;
-
-void Estimate(model::TaskSpec& spec, const RunLine& line) {
-  auto request = wire::ParseJson(line.request);
-  auto body = request ? request->Find("body") : std::nullopt;
-  if (body) EstimateCost(spec, *body);
-}
 
 // Reading the input also writes it to the store: a disk that is full or failing is not the input's
 // fault.
@@ -119,7 +113,7 @@ Awaitable<base::Result<>> RunJob::Begin(Identity identity) {
 
 Awaitable<base::Result<>> RunJob::OpenQueue() {
   part_ = RunFailure::Part::kStore;
-  queue_ = env_.make_queue(store_->journal_path());
+  queue_ = env_.make_queue(store_->journal_path(), ReadLinesFrom(store_->shared_blobs()));
   INFERQ_CO_TRY(co_await queue_->Open());
   INFERQ_CO_ASSIGN(results_, co_await ResultLog::Open(env_.runtime, store_->blobs(), {}));
   co_return base::Result<>{};
@@ -158,7 +152,7 @@ Awaitable<base::Result<>> RunJob::RequeueFailed() {
   queue::QueryRequest request{
       .filter = {.tenant = {}, .batch = store_->manifest()->batch, .state = model::State::kFailed},
       .after = 0,
-      .limit = kSubmitAtOnce};
+      .limit = kRequeueAtOnce};
   while (true) {
     INFERQ_CO_ASSIGN(auto failed, co_await queue_->Query(request));
     std::vector<model::TaskId> ids;
@@ -234,32 +228,26 @@ Awaitable<void> RunJob::Feed() {
   if (!feeding_) dispatcher_->Drain(env_.runtime.clock().Steady());
 }
 
-// Goes on behind the last line that is in the queue: chunks go in whole and in order.
+// Hands the lines to the queue, behind those that are tasks of their own already.
 Awaitable<base::Result<>> RunJob::SubmitLines() {
   const RunManifest& manifest = *store_->manifest();
-  queue::TaskFilter batch{.tenant = {}, .batch = manifest.batch, .state = {}};
-  uint64_t line = queue_->Stats(batch).total();
-  auto cursor = std::make_shared<LineCursor>(store_->blobs(), manifest.lines_blob);
-  auto skip = [cursor, line] { return cursor->Skip(line); };
-  INFERQ_CO_TRY(co_await env_.runtime.RunBlocking(runtime::kAnyLane, skip));
-  while (line < manifest.lines && !dispatched_ && !draining()) {
-    auto next = [cursor] { return cursor->Next(kSubmitAtOnce); };
-    INFERQ_CO_ASSIGN(auto lines, co_await env_.runtime.RunBlocking(runtime::kAnyLane, next));
-    if (lines.empty())
-      co_return base::Fail(Code::kDataLoss, "the store lacks lines behind number {}", line);
-    std::vector<model::TaskSpec> specs;
-    for (const StoredLine& stored : lines) {
-      model::TaskSpec spec;
-      spec.lane = kLane;
-      spec.batch = manifest.batch;
-      spec.line = line++;
-      spec.payload = stored.extent;
-      spec.max_attempts = options_.max_attempts;
-      Estimate(spec, stored.line);
-      specs.push_back(std::move(spec));
-    }
-    INFERQ_CO_TRY(co_await queue_->Submit(std::move(specs)));
+  queue::BatchPlan plan;
+  plan.batch = manifest.batch;
+  plan.lanes = {std::string(kLane)};
+  plan.first_line = queue_->Stats({.tenant = {}, .batch = manifest.batch, .state = {}}).total();
+  plan.lines = manifest.lines;
+  plan.input_blob = manifest.lines_blob;
+  plan.index_blob = manifest.index_blob;
+  plan.mean_cost = std::max<uint64_t>(1, manifest.cost / manifest.lines);
+  plan.max_attempts = options_.max_attempts;
+  if (plan.first_line == plan.lines) co_return base::Result<>{};
+  if (plan.index_blob == 0) {  // begun by an earlier inferq
+    auto index = [blobs = &store_->blobs(), lines = plan.input_blob] {
+      return IndexLines(*blobs, lines);
+    };
+    INFERQ_CO_ASSIGN(plan.index_blob, co_await env_.runtime.RunBlocking(runtime::kAnyLane, index));
   }
+  INFERQ_CO_TRY(co_await queue_->SubmitBatch(std::move(plan)));
   co_return base::Result<>{};
 }
 

@@ -73,7 +73,9 @@ struct RunEnvironment {
   runtime::Runtime& runtime;
   base::FileSystem& files;
   /// The durable queue whose journal lies at this path.
-  std::function<std::unique_ptr<queue::Queue>(const std::string& journal_path)> make_queue;
+  std::function<std::unique_ptr<queue::Queue>(const std::string& journal_path,
+                                              queue::ReadLines read_lines)>
+      make_queue;
 };
 
 /// The main job: a file of prompts in, a file of results out, nothing lost and nothing twice.

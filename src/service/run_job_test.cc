@@ -66,8 +66,10 @@ class RunJobTest : public ::testing::Test {
   std::expected<RunSummary, RunFailure> Run() {
     engine_ = std::make_unique<SlowStart>(runtime_, engine_start_);
     engine_->start_error = engine_error_;
-    auto make_queue = [this](const std::string&) {
-      return queue::MakeLocalQueue(runtime_, queue::MakeMemoryJournal(store_), {});
+    auto make_queue = [this](const std::string&, queue::ReadLines read_lines) {
+      queue::LocalQueueOptions options;
+      options.read_lines = std::move(read_lines);
+      return queue::MakeLocalQueue(runtime_, queue::MakeMemoryJournal(store_), std::move(options));
     };
     RunEnvironment environment{.runtime = runtime_, .files = disk_, .make_queue = make_queue};
     RunJob job(std::move(environment), *engine_, options_);

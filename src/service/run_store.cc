@@ -6,7 +6,7 @@
 namespace inferq::service {
 namespace {
 
-constexpr int64_t kManifestVersion = 1;
+constexpr int64_t kManifestVersion = 2;  // 2: an index of the lines
 constexpr std::string_view kManifestName = "/run.json";
 
 std::optional<uint64_t> NumberAt(wire::JsonValue object, std::string_view key) {
@@ -27,8 +27,10 @@ std::string EncodeManifest(const RunManifest& manifest) {
     separator = ",";
   }
   out += fmt::format(
-      "}},\n\"lines_blob\":{},\"lines\":{},\"bad_lines\":{},\"batch\":\"{}\",\n\"columns\":[",
-      manifest.lines_blob, manifest.lines, manifest.bad_lines, model::ToString(manifest.batch));
+      "}},\n\"lines_blob\":{},\"index_blob\":{},\"lines\":{},\"bad_lines\":{},\"cost\":{},"
+      "\"batch\":\"{}\",\n\"columns\":[",
+      manifest.lines_blob, manifest.index_blob, manifest.lines, manifest.bad_lines, manifest.cost,
+      model::ToString(manifest.batch));
   separator = "";
   for (const std::string& column : manifest.columns) {
     out += separator + wire::JsonString(column);
@@ -57,8 +59,10 @@ base::Result<RunManifest> DecodeManifest(std::string_view text) {
   if (!identity || !blob || !lines || !bad_lines || !batch_id) return damaged();
   RunManifest manifest{.identity = {},
                        .lines_blob = *blob,
+                       .index_blob = NumberAt(*parsed, "index_blob").value_or(0),
                        .lines = *lines,
                        .bad_lines = *bad_lines,
+                       .cost = NumberAt(*parsed, "cost").value_or(0),
                        .batch = *batch_id,
                        .columns = {}};
   for (wire::JsonMembers member(*identity); member.Next();) {

@@ -24,8 +24,10 @@ struct RunManifest {
   /// What decides the answers, by name, "input" (size and hash) among them.
   std::vector<std::pair<std::string, std::string>> identity;
   blob::BlobId lines_blob = 0;  ///< The lines (run_line.h), one behind the other.
+  blob::BlobId index_blob = 0;  ///< Where they lie (line_index.h); 0: of an earlier inferq, none.
   uint64_t lines = 0;
   uint64_t bad_lines = 0;
+  uint64_t cost = 0;  ///< Tokens that all lines are expected to take.
   model::BatchId batch;
   std::vector<std::string> columns;  ///< Names of the input's columns, for CSV output.
 };
@@ -49,6 +51,7 @@ class RunStore {
                                                       bool forget);
 
   blob::BlobStore& blobs() { return *blobs_; }
+  const std::shared_ptr<blob::BlobStore>& shared_blobs() const { return blobs_; }
   std::string journal_path() const { return directory_ + "/journal.db"; }
   const std::optional<RunManifest>& manifest() const { return manifest_; }
   /// Atomically; from now on the run exists.
@@ -62,7 +65,7 @@ class RunStore {
 
   base::FileSystem& fs_;
   std::string directory_;
-  std::unique_ptr<blob::BlobStore> blobs_;
+  std::shared_ptr<blob::BlobStore> blobs_;
   std::optional<RunManifest> manifest_;
 };
 

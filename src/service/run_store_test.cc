@@ -32,7 +32,7 @@ TEST(RunManifest, RoundTrips) {
 TEST(RunManifest, DamageAndNewerFormatsAreToldApart) {
   EXPECT_EQ(DecodeManifest("{").error().code(), base::Code::kDataLoss);
   EXPECT_EQ(DecodeManifest("{\"version\":1}").error().code(), base::Code::kDataLoss);
-  EXPECT_EQ(DecodeManifest("{\"version\":2}").error().code(), base::Code::kFailedPrecondition);
+  EXPECT_EQ(DecodeManifest("{\"version\":3}").error().code(), base::Code::kFailedPrecondition);
 }
 
 TEST(RunManifest, SaysWhatDiffers) {

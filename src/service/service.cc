@@ -253,4 +253,90 @@ Awaitable<Result<std::shared_ptr<Answer>>> Service::Generate(Caller caller, Onli
   co_return impl_->Checked(*station, co_await station->online().Generate(caller, request));
 }
 
+Awaitable<Result<std::vector<model::TaskId>>> Service::SubmitTasks(Caller caller,
+                                                                   wire::TaskCreate create) {
+  INFERQ_CO_ASSIGN(auto station, impl_->OpenForMore());
+  co_return impl_->Checked(*station,
+                           co_await station->tasks().Submit(std::move(caller), std::move(create)));
+}
+
+Awaitable<Result<TaskView>> Service::GetTask(Caller caller, std::string id,
+                                             std::optional<model::Generation> generation) {
+  INFERQ_CO_ASSIGN(auto station, impl_->Open());
+  co_return impl_->Checked(*station, co_await station->tasks().Get(caller, id, generation));
+}
+
+Awaitable<Result<TaskPage>> Service::ListTasks(Caller caller, TaskList request) {
+  INFERQ_CO_ASSIGN(auto station, impl_->Open());
+  co_return impl_->Checked(*station, co_await station->tasks().List(caller, request));
+}
+
+Awaitable<Result<queue::Explanation>> Service::ExplainTask(Caller caller, std::string id) {
+  INFERQ_CO_ASSIGN(auto station, impl_->Open());
+  co_return impl_->Checked(*station, co_await station->tasks().Explain(caller, id));
+}
+
+Awaitable<Result<TaskView>> Service::EditTask(Caller caller, TaskEdit edit) {
+  INFERQ_CO_ASSIGN(auto station, impl_->Open());
+  co_return impl_->Checked(*station, co_await station->tasks().Edit(caller, edit));
+}
+
+Awaitable<Result<TaskView>> Service::CancelTask(Caller caller, std::string id) {
+  INFERQ_CO_ASSIGN(auto station, impl_->Open());
+  co_return impl_->Checked(*station, co_await station->tasks().Cancel(caller, id));
+}
+
+Awaitable<Result<uint64_t>> Service::CancelTasks(Caller caller, wire::TaskSelection chosen) {
+  INFERQ_CO_ASSIGN(auto station, impl_->Open());
+  co_return impl_->Checked(*station, co_await station->tasks().CancelWhere(caller, chosen));
+}
+
+Awaitable<Result<TaskView>> Service::RequeueTask(Caller caller, std::string id) {
+  INFERQ_CO_ASSIGN(auto station, impl_->OpenForMore());
+  co_return impl_->Checked(*station, co_await station->tasks().Requeue(caller, id));
+}
+
+Awaitable<Result<std::vector<ClaimedWork>>> Service::ClaimTasks(Caller caller,
+                                                                wire::WorkerClaim call,
+                                                                HungUp gone) {
+  INFERQ_CO_ASSIGN(auto station, impl_->OpenForMore());
+  co_return impl_->Checked(
+      *station, co_await station->workers().Claim(std::move(caller), std::move(call), gone));
+}
+
+Awaitable<Result<std::vector<HeldReply>>> Service::RenewTasks(Caller caller, wire::RenewCall call) {
+  INFERQ_CO_ASSIGN(auto station, impl_->Open());
+  co_return co_await station->workers().Renew(std::move(caller), std::move(call));
+}
+
+Awaitable<Result<std::vector<HeldReply>>> Service::Heartbeat(Caller caller,
+                                                             wire::HeartbeatCall call) {
+  INFERQ_CO_ASSIGN(auto station, impl_->Open());
+  co_return co_await station->workers().Heartbeat(std::move(caller), std::move(call));
+}
+
+Awaitable<Result<Completed>> Service::CompleteTasks(Caller caller, wire::CompleteCall call,
+                                                    HungUp gone) {
+  INFERQ_CO_ASSIGN(auto station, impl_->Open());
+  co_return impl_->Checked(
+      *station, co_await station->workers().Complete(std::move(caller), std::move(call), gone));
+}
+
+Awaitable<Result<std::vector<Result<>>>> Service::FailTasks(Caller caller, wire::FailCall call) {
+  INFERQ_CO_ASSIGN(auto station, impl_->Open());
+  co_return impl_->Checked(*station,
+                           co_await station->workers().Fail(std::move(caller), std::move(call)));
+}
+
+Awaitable<Result<std::vector<Result<>>>> Service::ReleaseTasks(Caller caller,
+                                                               wire::ReleaseCall call) {
+  INFERQ_CO_ASSIGN(auto station, impl_->Open());
+  co_return co_await station->workers().Release(std::move(caller), std::move(call));
+}
+
+Awaitable<Result<std::vector<wire::WorkerObject>>> Service::ListWorkers(Caller caller) {
+  INFERQ_CO_ASSIGN(auto station, impl_->Open());
+  co_return station->workers().List(caller);
+}
+
 }  // namespace inferq::service

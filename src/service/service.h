@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -19,6 +20,10 @@
 #include "runtime/runtime.h"
 #include "service/caller.h"
 #include "service/observer.h"
+#include "wire/task_create.h"
+#include "wire/task_object.h"
+#include "wire/worker_answers.h"
+#include "wire/worker_calls.h"
 
 namespace inferq::service {
 
@@ -37,6 +42,15 @@ struct ModelSpec {
   std::function<base::Result<std::unique_ptr<engine::Engine>>()> make_engine;
 };
 
+/// What external workers are granted.
+struct WorkerLimits {
+  uint32_t waiting_max = 1000;             ///< Claims of a tenant that wait; more are 429.
+  uint64_t claim_bytes_max = 32ull << 20;  ///< Payloads of one claim; the rest stays queued.
+  base::Micros look{1'000'000};            ///< How soon a client that hung up is noticed.
+  size_t workers_max = 10'000;             ///< One more is served, but not listed.
+  base::Micros silence{600'000'000};       ///< Then a worker is forgotten.
+};
+
 struct ServiceOptions {
   std::string directory;  ///< Of the store; made with mode 0700.
   std::vector<ModelSpec> models;
@@ -48,13 +62,16 @@ struct ServiceOptions {
   base::Micros idle_unload{600'000'000};    ///< A local model without work is unloaded after this.
   uint64_t min_free_bytes = 64u << 20;      ///< Less room on the disk: nothing new is taken.
   base::Micros room_check{2'000'000};       ///< How often the room is looked at.
+  WorkerLimits workers{};
 };
 
 /// Makes the parts that differ between the real world and simulation.
 struct ServiceEnvironment {
   runtime::Runtime& runtime;  ///< Its strand owns the service's state.
   base::FileSystem& files;
-  std::function<std::unique_ptr<queue::Queue>(const std::string& journal_path)> make_queue;
+  std::function<std::unique_ptr<queue::Queue>(const std::string& journal_path,
+                                              queue::ReadLines read_lines)>
+      make_queue;
   std::function<std::unique_ptr<catalog::Catalog>(const std::string& path)> make_catalog;
   /// Bytes left on the disk of the store; any thread. Null: not looked at.
   std::function<base::Result<uint64_t>()> free_bytes;
@@ -129,6 +146,44 @@ class Answer {
   virtual Awaitable<base::Result<engine::Delta>> Next() = 0;
   virtual void Cancel() = 0;
 };
+
+/// A task as clients see it now.
+struct TaskView {
+  model::TaskRecord record;
+  std::string endpoint{};  ///< Of work for a model.
+  std::string ending{};    ///< JSON of its result or error, as the state says; "" is none.
+};
+
+struct TaskList {
+  std::optional<model::State> status;
+  std::string kind;   ///< "": all.
+  std::string after;  ///< Id of a task; "": from the first.
+  uint32_t limit = 100;
+};
+struct TaskPage {
+  std::vector<TaskView> tasks;
+  bool has_more = false;
+};
+
+struct TaskEdit {
+  std::string id;
+  wire::TaskPatch patch;
+  std::optional<model::Version> if_version;
+};
+
+/// A task that an external worker has claimed and begun.
+struct ClaimedWork {
+  queue::ClaimedTask task;
+  std::string payload;  ///< JSON.
+};
+using HeldReply = std::pair<model::TaskId, wire::HeldState>;
+struct Completed {
+  std::vector<base::Result<>> outcomes;
+  std::optional<base::Result<std::vector<ClaimedWork>>> claimed;  ///< Where it was asked for.
+};
+
+/// Turns true when the client has hung up; set on any thread. Null: nobody looks.
+using HungUp = std::shared_ptr<const std::atomic<bool>>;
 
 /// How the server is, for /readyz and people.
 struct Health {
@@ -210,6 +265,43 @@ class Service {
   const std::vector<ModelView>& models() const;
   /// kResourceExhausted: too many wait already. kNotFound: no such model, param "model".
   Awaitable<base::Result<std::shared_ptr<Answer>>> Generate(Caller caller, OnlineRequest request);
+
+  // Tasks. A tenant's own only: others' are kNotFound.
+
+  /// kNotFound: no such model. kAlreadyExists: same key, other content. kResourceExhausted: full.
+  Awaitable<base::Result<std::vector<model::TaskId>>> SubmitTasks(Caller caller,
+                                                                  wire::TaskCreate create);
+  /// @param generation  an earlier one than the newest, to see how that ended.
+  Awaitable<base::Result<TaskView>> GetTask(Caller caller, std::string id,
+                                            std::optional<model::Generation> generation);
+  /// Without results.
+  Awaitable<base::Result<TaskPage>> ListTasks(Caller caller, TaskList request);
+  Awaitable<base::Result<queue::Explanation>> ExplainTask(Caller caller, std::string id);
+  /// kAborted: another version. kFailedPrecondition: it has ended.
+  Awaitable<base::Result<TaskView>> EditTask(Caller caller, TaskEdit edit);
+  /// OK when it is cancelled already. kFailedPrecondition: it ended otherwise.
+  Awaitable<base::Result<TaskView>> CancelTask(Caller caller, std::string id);
+  /// @return how many.
+  Awaitable<base::Result<uint64_t>> CancelTasks(Caller caller, wire::TaskSelection chosen);
+  /// kFailedPrecondition: it is live, a line of a batch, or a parent forbids it.
+  Awaitable<base::Result<TaskView>> RequeueTask(Caller caller, std::string id);
+
+  // External workers: claims of the tenant's own kinds. Items answer in order.
+
+  /// Waits as long as the call says for a first task. kResourceExhausted: too many wait.
+  Awaitable<base::Result<std::vector<ClaimedWork>>> ClaimTasks(Caller caller,
+                                                               wire::WorkerClaim call, HungUp gone);
+  Awaitable<base::Result<std::vector<HeldReply>>> RenewTasks(Caller caller, wire::RenewCall call);
+  Awaitable<base::Result<std::vector<HeldReply>>> Heartbeat(Caller caller,
+                                                            wire::HeartbeatCall call);
+  Awaitable<base::Result<Completed>> CompleteTasks(Caller caller, wire::CompleteCall call,
+                                                   HungUp gone);
+  Awaitable<base::Result<std::vector<base::Result<>>>> FailTasks(Caller caller,
+                                                                 wire::FailCall call);
+  Awaitable<base::Result<std::vector<base::Result<>>>> ReleaseTasks(Caller caller,
+                                                                    wire::ReleaseCall call);
+  /// Those that were heard of lately.
+  Awaitable<base::Result<std::vector<wire::WorkerObject>>> ListWorkers(Caller caller);
 
  private:
   class Impl;

@@ -172,7 +172,9 @@ TEST_F(ServiceTest, ACancelledBatchKeepsWhatEnded) {
   for (auto& [id, count] : counts) EXPECT_EQ(count, 1) << id;
   // Once more is no error; of a completed one it is.
   EXPECT_TRUE(process.Do(process.service().CancelBatch(kAnn, batch)));
-  auto done = RunBatch(process, ChatLines(1)).record.id;
+  BatchView completed = RunBatch(process, ChatLines(1));
+  EXPECT_EQ(completed.record.status, BatchStatus::kCompleted);
+  auto done = completed.record.id;
   EXPECT_EQ(process.Do(process.service().CancelBatch(kAnn, done)).error().code(),
             Code::kFailedPrecondition);
 }

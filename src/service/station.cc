@@ -2,6 +2,7 @@
 
 #include "blob/dir_blob_store.h"
 #include "service/answer_line.h"
+#include "service/line_index.h"
 #include "wire/batch_line.h"
 
 namespace inferq::service {
@@ -71,7 +72,7 @@ Awaitable<Result<>> Station::Open() {
     return std::shared_ptr<blob::BlobStore>(std::move(store));
   };
   INFERQ_CO_ASSIGN(blobs_, co_await runtime.RunBlocking(runtime::kAnyLane, open_blobs));
-  queue_ = env_.make_queue(directory + "/journal.db");
+  queue_ = env_.make_queue(directory + "/journal.db", ReadLinesFrom(blobs_));
   INFERQ_CO_TRY(co_await queue_->Open());
   catalog_ = env_.make_catalog(directory + "/catalog.db");
   INFERQ_CO_TRY(co_await catalog_->Open());
@@ -97,10 +98,35 @@ Awaitable<Result<>> Station::Open() {
                        .offers_model = offers,
                        .wake = wake,
                        .store_failed = [this](base::Error error) { Fail(std::move(error)); }});
+  INFERQ_CO_TRY(co_await OpenTasks());
   for (const auto& [tenant, policy] : options_.tenants) queue_->SetTenant(tenant, policy);
   files_->Adopt();
   batches_->Adopt();
   INFERQ_CO_TRY(co_await refs_->Sweep());
+  co_return Result<>{};
+}
+
+Awaitable<Result<>> Station::OpenTasks() {
+  INFERQ_CO_ASSIGN(requests_,
+                   co_await ResultLog::Open(env_.runtime, *blobs_, {.name = "requests"}));
+  auto find_batch = [this](const Caller& caller, const std::string& id) -> Result<model::BatchId> {
+    INFERQ_ASSIGN(BatchView batch, batches_->Get(caller, id));
+    return batch.record.number;
+  };
+  auto offers = [models = &options_.models](const std::string& model) {
+    return std::ranges::find(*models, model, &ModelSpec::name) != models->end();
+  };
+  tasks_ = std::make_unique<Tasks>(
+      TaskEnvironment{.runtime = env_.runtime,
+                      .queue = *queue_,
+                      .blobs = blobs_,
+                      .requests = *requests_,
+                      .observer = *env_.observer,
+                      .offers_model = offers,
+                      .wake = [this](const std::string& model) { WakeModel(model); },
+                      .find_batch = find_batch});
+  workers_ = std::make_unique<Workers>(env_.runtime, *queue_, blobs_, *results_, *env_.observer,
+                                       options_.workers);
   co_return Result<>{};
 }
 
@@ -130,6 +156,7 @@ void Station::WakeModel(const std::string& model) {
 
 void Station::Drain(base::SteadyTime deadline) {
   drain_until_ = deadline;
+  if (workers_) workers_->Drain();
   base::Error stopping(Code::kUnavailable, "The server is stopping; try again soon.");
   for (auto& [name, host] : hosts_) {
     host->Drain(deadline);
@@ -168,8 +195,19 @@ Awaitable<void> Station::Housekeep() {
       next = now + kHousekeeping;
       auto deleted = co_await files_->DeleteExpired();
       if (!deleted) Judge(deleted.error());
+      co_await workers_->Sweep();
+      co_await ReclaimLogs();
     }
     co_await changed_.WaitUntil(next);
+  }
+}
+
+// Segments of the logs that no record points into any more.
+Awaitable<void> Station::ReclaimLogs() {
+  for (ResultLog* log : {results_.get(), requests_.get()}) {
+    auto in_use = [this](blob::BlobId segment) { return queue_->UsesBlob(segment); };
+    auto reclaimed = co_await log->Reclaim(in_use);
+    if (!reclaimed) Judge(reclaimed.error());
   }
 }
 
@@ -198,6 +236,7 @@ std::vector<std::string> Station::troubles() const {
 
 Awaitable<Result<Work>> Station::Load(queue::ClaimedTask task) {
   if (task.spec.ephemeral) co_return co_await online_->Load(std::move(task));
+  if (Tasks::Owns(task.spec)) co_return co_await tasks_->Load(std::move(task));
   auto read = [blobs = blobs_, payload = task.spec.payload] { return blobs->Read(payload); };
   INFERQ_CO_ASSIGN(std::string text, co_await env_.runtime.RunBlocking(runtime::kAnyLane, read));
   auto line = wire::ParseBatchLine(text, {});
@@ -223,6 +262,10 @@ Awaitable<Result<model::Extent>> Station::StoreAnswer(queue::ClaimedTask task, W
   if (task.spec.ephemeral) {
     co_return co_await online_->StoreAnswer(std::move(task), std::move(work), std::move(answer));
   }
+  if (Tasks::Owns(task.spec)) {
+    co_return co_await AppendResult(task,
+                                    tasks_->AnswerText(task, std::move(work), std::move(answer)));
+  }
   std::string line = AnswerLine(task, work, std::move(answer), env_.runtime.clock().Wall());
   co_return co_await AppendResult(std::move(task), std::move(line));
 }
@@ -230,6 +273,9 @@ Awaitable<Result<model::Extent>> Station::StoreAnswer(queue::ClaimedTask task, W
 Awaitable<Result<model::Extent>> Station::StoreError(queue::ClaimedTask task, base::Error error) {
   if (task.spec.ephemeral) {
     co_return co_await online_->StoreError(std::move(task), std::move(error));
+  }
+  if (Tasks::Owns(task.spec)) {
+    co_return co_await AppendResult(task, Tasks::ErrorText(error));
   }
   auto read = [blobs = blobs_, payload = task.spec.payload] { return CustomIdOf(*blobs, payload); };
   INFERQ_CO_ASSIGN(std::string custom_id,

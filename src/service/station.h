@@ -15,6 +15,8 @@
 #include "service/online.h"
 #include "service/result_log.h"
 #include "service/service.h"
+#include "service/tasks.h"
+#include "service/workers.h"
 
 namespace inferq::service {
 
@@ -47,14 +49,18 @@ class Station final : private TaskHandler {
   Files& files() { return *files_; }
   Batches& batches() { return *batches_; }
   Online& online() { return *online_; }
+  Tasks& tasks() { return *tasks_; }
+  Workers& workers() { return *workers_; }
 
  private:
   Awaitable<base::Result<>> Open();
+  Awaitable<base::Result<>> OpenTasks();
   Awaitable<base::Error> WhyBroken();
   Awaitable<void> Close();
   void StartHosts();
   Awaitable<void> RunHost(ModelHost* host);
   Awaitable<void> Housekeep();
+  Awaitable<void> ReclaimLogs();
   void WakeModel(const std::string& model);
 
   // TaskHandler: to the use case that the task belongs to.
@@ -81,9 +87,12 @@ class Station final : private TaskHandler {
   std::shared_ptr<BlobRefs> refs_;
   std::unique_ptr<ResultLog> results_;
   std::map<std::pair<model::TaskId, model::Fence>, model::Extent> unrecorded_;  // of results_
+  std::unique_ptr<ResultLog> requests_;
   std::unique_ptr<Files> files_;
   std::unique_ptr<Online> online_;
   std::unique_ptr<Batches> batches_;
+  std::unique_ptr<Tasks> tasks_;
+  std::unique_ptr<Workers> workers_;
   std::map<std::string, std::unique_ptr<ModelHost>> hosts_;
   bool serving_ = false;
   std::optional<base::SteadyTime> drain_until_;

@@ -166,11 +166,14 @@ std::string DecodeString(std::string_view quoted) {
   }
 }
 
-/// Compares without decoding where there is nothing to decode.
+/// Compares without decoding where there is nothing to decode. Escapes are longer than what they
+/// stand for, so the lengths tell most strings apart.
 bool StringIs(std::string_view quoted, std::string_view text) {
   std::string_view inside = quoted.substr(1, quoted.size() - 2);
-  if (inside.find('\\') == inside.npos) return inside == text;
-  return DecodeString(quoted) == text;
+  if (inside.size() < text.size()) return false;
+  bool escaped = inside.find('\\') != inside.npos;
+  if (inside.size() == text.size()) return !escaped && inside == text;
+  return escaped && DecodeString(quoted) == text;
 }
 
 // Validation.
@@ -331,6 +334,14 @@ std::optional<int64_t> JsonValue::AsInteger() const {
 std::optional<std::string> JsonValue::AsString() const {
   if (type() != JsonType::kString) return std::nullopt;
   return DecodeString(text_);
+}
+
+std::optional<std::string_view> JsonValue::AsText(std::string& decoded) const {
+  if (type() != JsonType::kString) return std::nullopt;
+  std::string_view inside = text_.substr(1, text_.size() - 2);
+  if (inside.find('\\') == inside.npos) return inside;
+  decoded = DecodeString(text_);
+  return decoded;
 }
 
 std::optional<JsonValue> JsonValue::Find(std::string_view key) const {

@@ -40,6 +40,8 @@ class JsonValue {
   std::optional<int64_t> AsInteger() const;
   /// Escapes resolved; valid UTF-8, possibly with NUL characters.
   std::optional<std::string> AsString() const;
+  /// The same without a copy where there are no escapes: a view of the text, else of `decoded`.
+  std::optional<std::string_view> AsText(std::string& decoded) const;
   /// The first member of that name; nullopt for other types than objects.
   std::optional<JsonValue> Find(std::string_view key) const;
   /// Empty for other types than arrays.

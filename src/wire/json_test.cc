@@ -119,6 +119,27 @@ TEST(Json, EditFillsInAndReplacesAndKeepsTheRest) {
   EXPECT_EQ(EditJsonObject(*ParseJson("{ }"), {{"a", "1"}}), R"({"a":1})");
 }
 
+TEST(Json, TextIsAViewWhereNothingIsToBeDecoded) {
+  std::string decoded;
+  const std::string plain = R"("plain")";
+  auto text = ParseJson(plain)->AsText(decoded);
+  EXPECT_EQ(text, "plain");
+  EXPECT_EQ(text->data(), plain.data() + 1);
+  EXPECT_EQ(ParseJson(R"("a\u0062\n")")->AsText(decoded), "ab\n");
+  EXPECT_EQ(ParseJson("7")->AsText(decoded), std::nullopt);
+}
+
+TEST(Json, FindsKeysHoweverTheyAreWritten) {
+  const std::string text = R"({"a\\b":1,"\u0061":2,"abc":3,"a\tb":4})";
+  JsonValue object = *ParseJson(text);
+  EXPECT_EQ(object.Find("a\\b")->text(), "1");
+  EXPECT_EQ(object.Find("a")->text(), "2");
+  EXPECT_EQ(object.Find("abc")->text(), "3");
+  EXPECT_EQ(object.Find("a\tb")->text(), "4");
+  EXPECT_FALSE(object.Find("a\\tb"));  // the bytes as written, but not what they stand for
+  EXPECT_FALSE(object.Find("ab"));
+}
+
 TEST(Json, FindsARepeatedKeyHoweverItIsWritten) {
   EXPECT_EQ(RepeatedKey(*ParseJson(R"({"a":1,"b":2,"\u0061":3})")), "a");
   EXPECT_FALSE(RepeatedKey(*ParseJson(R"({"a":1,"b":{"a":2}})")));

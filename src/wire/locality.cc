@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,78 +16,130 @@ namespace {
 
 constexpr std::array<size_t, 4> kPrefixBytes = {256, 1024, 4096, 16384};
 
-/// The pieces of a request that the model reads, in order. `Sink` is called with decoded text and
-/// may say false to stop; images and messages are announced by OnImage and OnMessage.
-template <class Sink>
+/// Takes the pieces of a request in the order in which the model reads them.
+class SurveySink {
+ public:
+  void Text(std::string_view text) {
+    tokens_ += EstimateTextTokens(text);
+    AddToPrefix(text);
+  }
+  /// Two images differ: their whole text stands for them.
+  void Image(JsonValue part) {
+    tokens_ += kImageTokens;
+    AddToPrefix(part.text());
+  }
+  model::TokenCount tokens() const { return tokens_; }
+  model::LocalityKey Locality() const;
+
+ private:
+  void AddToPrefix(std::string_view text) {
+    prefix_.append(text.substr(0, kPrefixBytes.back() - prefix_.size()));
+  }
+
+  model::TokenCount tokens_ = 0;
+  std::string prefix_;  // the first 16 KiB
+};
+
+model::LocalityKey SurveySink::Locality() const {
+  model::LocalityKey key{};
+  uint64_t chain = 0;
+  size_t from = 0;
+  for (size_t i = 0; i < key.size() && prefix_.size() >= kPrefixBytes[i]; ++i) {
+    chain = XXH3_64bits_withSeed(prefix_.data() + from, kPrefixBytes[i] - from, chain);
+    if (chain == 0) chain = 1;
+    key[i] = chain;
+    from = kPrefixBytes[i];
+  }
+  return key;
+}
+
+/// The members of a body that are looked at, found in one pass.
+struct BodyParts {
+  std::optional<JsonValue> tools, prompt, messages, max_tokens, max_completion_tokens;
+
+  std::optional<JsonValue>* Slot(const JsonMembers& member) {
+    if (member.KeyIs("messages")) return &messages;
+    if (member.KeyIs("max_tokens")) return &max_tokens;
+    if (member.KeyIs("max_completion_tokens")) return &max_completion_tokens;
+    if (member.KeyIs("tools")) return &tools;
+    if (member.KeyIs("prompt")) return &prompt;
+    return nullptr;
+  }
+};
+
+/// The same of a message.
+struct MessageParts {
+  std::optional<JsonValue> role, content, tool_calls;
+
+  std::optional<JsonValue>* Slot(const JsonMembers& member) {
+    if (member.KeyIs("role")) return &role;
+    if (member.KeyIs("content")) return &content;
+    if (member.KeyIs("tool_calls")) return &tool_calls;
+    return nullptr;
+  }
+};
+
+/// Of a repeated member, the first counts.
+template <class Parts>
+Parts Collect(JsonValue object) {
+  Parts parts;
+  for (JsonMembers member(object); member.Next();) {
+    auto* slot = parts.Slot(member);
+    if (slot != nullptr && !*slot) *slot = member.value();
+  }
+  return parts;
+}
+
 class PromptWalk {
  public:
-  explicit PromptWalk(Sink& sink) : sink_(sink) {}
+  explicit PromptWalk(SurveySink& sink) : sink_(sink) {}
 
-  void Body(JsonValue body) {
-    if (auto tools = body.Find("tools"); tools && !tools->is_null())
-      sink_.Text(CompactJson(*tools));
-    if (auto prompt = body.Find("prompt")) Content(*prompt);
-    if (auto messages = body.Find("messages")) {
-      for (JsonElements m(*messages); m.Next() && !sink_.full();) Message(m.value());
+  void Body(const BodyParts& body) {
+    Json(body.tools);
+    if (body.prompt) Content(*body.prompt);
+    if (!body.messages) return;
+    for (JsonElements m(*body.messages); m.Next();) {
+      Message(Collect<MessageParts>(m.value()));
     }
   }
 
  private:
-  void Message(JsonValue message) {
-    sink_.Message();
-    if (auto role = message.Find("role")) sink_.Text(role->AsString().value_or(""));
+  // Its role and two line ends make about the tokens that a chat template adds.
+  void Message(const MessageParts& message) {
+    if (message.role) sink_.Text(message.role->AsText(decoded_).value_or(""));
     sink_.Text("\n");
-    if (auto content = message.Find("content")) Content(*content);
-    if (auto calls = message.Find("tool_calls"); calls && !calls->is_null()) {
-      sink_.Text(CompactJson(*calls));
-    }
+    if (message.content) Content(*message.content);
+    Json(message.tool_calls);
     sink_.Text("\n");
   }
 
   /// A string, or an array of strings and parts.
   void Content(JsonValue content) {
-    if (auto text = content.AsString()) return sink_.Text(*text);
-    for (JsonElements e(content); e.Next() && !sink_.full();) {
-      if (auto text = e.value().AsString()) {
+    if (auto text = content.AsText(decoded_)) return sink_.Text(*text);
+    for (JsonElements e(content); e.Next();) {
+      if (auto text = e.value().AsText(decoded_)) {
         sink_.Text(*text);
       } else if (auto part = e.value().Find("text")) {
-        sink_.Text(part->AsString().value_or(""));
+        sink_.Text(part->AsText(decoded_).value_or(""));
       } else {
         sink_.Image(e.value());
       }
     }
   }
 
-  Sink& sink_;
-};
-
-/// Collects the first 16 KiB.
-class PrefixSink {
- public:
-  void Text(std::string_view text) {
-    prefix_.append(text.substr(0, kPrefixBytes.back() - prefix_.size()));
+  void Json(const std::optional<JsonValue>& value) {
+    if (value && !value->is_null()) sink_.Text(CompactJson(*value));
   }
-  void Message() {}
-  /// Two images differ: their whole text stands for them.
-  void Image(JsonValue part) { Text(part.text()); }
-  bool full() const { return prefix_.size() >= kPrefixBytes.back(); }
-  const std::string& prefix() const { return prefix_; }
 
- private:
-  std::string prefix_;
+  SurveySink& sink_;
+  std::string decoded_;
 };
 
-class TokenSink {
- public:
-  void Text(std::string_view text) { tokens_ += EstimateTextTokens(text); }
-  void Message() {}  // its role and two line ends make about 4 tokens
-  void Image(JsonValue) { tokens_ += kImageTokens; }
-  bool full() const { return false; }
-  model::TokenCount tokens() const { return tokens_; }
-
- private:
-  model::TokenCount tokens_ = 0;
-};
+std::optional<int64_t> OutputLimit(const BodyParts& body) {
+  auto limit = body.max_completion_tokens;
+  if (!limit || limit->is_null()) limit = body.max_tokens;
+  return limit ? limit->AsInteger() : std::nullopt;
+}
 
 /// Chinese, kana, Hangul and full-width forms lie, but for rare ones, at U+2E80..U+FFEF, which is
 /// what three-byte sequences from E2 BA on spell; and in the planes that F0 A0 and above begin.
@@ -93,6 +147,12 @@ bool IsCjkLead(unsigned char lead, unsigned char next) {
   if (lead == 0xE2) return next >= 0xBA;
   if (lead == 0xF0) return next >= 0xA0 && next < 0xB0;
   return lead >= 0xE3 && lead <= 0xEF;
+}
+
+bool EightAreAscii(const char* text) {
+  uint64_t eight;
+  std::memcpy(&eight, text, sizeof eight);
+  return (eight & 0x8080808080808080) == 0;
 }
 
 uint64_t HashTagged(char tag, std::string_view bytes) {
@@ -129,25 +189,18 @@ uint64_t HashObject(JsonValue value) {
 
 }  // namespace
 
-model::LocalityKey LocalityOf(JsonValue body) {
-  PrefixSink sink;
-  PromptWalk(sink).Body(body);
-  model::LocalityKey key{};
-  uint64_t chain = 0;
-  size_t from = 0;
-  for (size_t i = 0; i < key.size() && sink.prefix().size() >= kPrefixBytes[i]; ++i) {
-    chain = XXH3_64bits_withSeed(sink.prefix().data() + from, kPrefixBytes[i] - from, chain);
-    if (chain == 0) chain = 1;
-    key[i] = chain;
-    from = kPrefixBytes[i];
-  }
-  return key;
+PromptSurvey SurveyPrompt(JsonValue body) {
+  auto parts = Collect<BodyParts>(body);
+  SurveySink sink;
+  PromptWalk(sink).Body(parts);
+  return {.tokens = sink.tokens(), .output_limit = OutputLimit(parts), .locality = sink.Locality()};
 }
 
 model::TokenCount EstimateTextTokens(std::string_view text) {
   size_t cjk = 0;
   size_t cjk_bytes = 0;
   for (size_t i = 0; i + 2 < text.size(); ++i) {
+    while (i + 8 < text.size() && EightAreAscii(text.data() + i)) i += 8;
     auto lead = static_cast<unsigned char>(text[i]);
     if (lead < 0xE2 || !IsCjkLead(lead, static_cast<unsigned char>(text[i + 1]))) continue;
     ++cjk;
@@ -155,12 +208,6 @@ model::TokenCount EstimateTextTokens(std::string_view text) {
   }
   size_t other = text.size() - std::min(cjk_bytes, text.size());
   return (cjk * 2 + 2) / 3 + (other + 3) / 4;
-}
-
-model::TokenCount EstimatePromptTokens(JsonValue body) {
-  TokenSink sink;
-  PromptWalk(sink).Body(body);
-  return sink.tokens();
 }
 
 uint64_t ContentHash(JsonValue value) {

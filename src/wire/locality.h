@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "model/task.h"
@@ -8,22 +9,32 @@
 
 namespace inferq::wire {
 
-/// What the model reads of a request, in the order a chat template would lay it out: tools, then
-/// per message role and content, or the prompt. Strings are decoded, so escaped and raw text are
-/// the same.
-///
-/// @return chained hashes of its first 256 B, 1, 4 and 16 KiB; equal keys up to i mean an equal
-/// prefix of that
-///         length. 0 where the request is shorter.
-model::LocalityKey LocalityOf(JsonValue body);
-
 /// Tokens of an image part in an estimate: one phone screenshot.
 inline constexpr model::TokenCount kImageTokens = 3000;
 
-/// A guess without a tokenizer: one token per 4 bytes, 2 per 3 CJK characters (Chinese, Japanese
-/// kana, Hangul, full-width forms), about 4 per message for the template, kImageTokens per image.
-/// Within a third of GLM's count on prose; up to twice off on digits and code.
-model::TokenCount EstimatePromptTokens(JsonValue body);
+/// What is known of a request before anyone has run it.
+struct PromptSurvey {
+  /// Of the prompt, a guess without a tokenizer: one token per 4 bytes, 2 per 3 CJK characters
+  /// (Chinese, Japanese kana, Hangul, full-width forms), about 4 per message for the template,
+  /// kImageTokens per image. Within a third of GLM's count on prose; up to twice off on digits and
+  /// code.
+  model::TokenCount tokens = 0;
+  /// max_completion_tokens, else max_tokens; unset when neither is an integer.
+  std::optional<int64_t> output_limit{};
+  /// Chained hashes of the prompt's first 256 B, 1, 4 and 16 KiB; equal keys up to i mean an equal
+  /// prefix of that length. 0 where the request is shorter.
+  model::LocalityKey locality{};
+};
+
+/// Looks once at what the model reads of a request, in the order a chat template would lay it out:
+/// tools, then per message role and content, or the prompt. Strings are decoded, so escaped and raw
+/// text are the same.
+PromptSurvey SurveyPrompt(JsonValue body);
+/// Parts of it.
+inline model::LocalityKey LocalityOf(JsonValue body) { return SurveyPrompt(body).locality; }
+inline model::TokenCount EstimatePromptTokens(JsonValue body) { return SurveyPrompt(body).tokens; }
+
+/// Of valid UTF-8.
 model::TokenCount EstimateTextTokens(std::string_view text);
 
 /// Of the parsed value: the same for other white space, escapes, member order and number spelling

@@ -67,6 +67,28 @@ TEST(Tokens, EstimatesFollowLengthAndScript) {
   EXPECT_EQ(EstimateTextTokens("ab中文汉"), 3u);
 }
 
+// The fast way over ASCII must meet every character behind it, wherever that stands.
+TEST(Tokens, CountsDoNotDependOnWhereCharactersStand) {
+  for (size_t before = 0; before < 20; ++before) {
+    for (size_t after = 0; after < 20; ++after) {
+      std::string text = std::string(before, 'a') + "中文汉" + std::string(after, 'b');
+      EXPECT_EQ(EstimateTextTokens(text), 2 + (before + after + 3) / 4) << before << " " << after;
+    }
+  }
+}
+
+TEST(Tokens, OneLookFindsTokensLimitAndPrefix) {
+  std::string text(300, 'x');
+  std::string body = R"({"max_tokens":7,"messages":[{"role":"user","content":")" + text +
+                     R"("}],"max_completion_tokens":null})";
+  PromptSurvey survey = SurveyPrompt(Parsed(body));
+  EXPECT_EQ(survey.tokens, 75u + 3u);
+  EXPECT_EQ(survey.output_limit, 7);
+  EXPECT_NE(survey.locality[0], 0u);
+  EXPECT_EQ(SurveyPrompt(Parsed(R"({"max_tokens":7,"max_completion_tokens":9})")).output_limit, 9);
+  EXPECT_EQ(SurveyPrompt(Parsed(R"({"max_tokens":"7"})")).output_limit, std::nullopt);
+}
+
 TEST(Tokens, AnImageCountsAsOneAndNotByItsBytes) {
   std::string image = R"({"type":"image_url","image_url":{"url":"data:image/png;base64,)" +
                       std::string(100000, 'A') + "\"}}";

@@ -132,9 +132,11 @@ class World {
                              .crash_rate = plan_.crash_rate,
                              .seed = rng_.Next()};
     auto engine = engine::MakeFakeEngine(runtime, fake).value();
-    auto make_queue = [&](const std::string& path) {
-      return queue::MakeLocalQueue(runtime,
-                                   queue::MakeSqliteJournal({.path = path, .vfs = vfs.name()}), {});
+    auto make_queue = [&](const std::string& path, queue::ReadLines read_lines) {
+      queue::LocalQueueOptions options;
+      options.read_lines = std::move(read_lines);
+      return queue::MakeLocalQueue(
+          runtime, queue::MakeSqliteJournal({.path = path, .vfs = vfs.name()}), std::move(options));
     };
     RunJob job({.runtime = runtime, .files = disk_, .make_queue = make_queue}, *engine, Options());
     bool crash = plan_.crashes-- > 0;

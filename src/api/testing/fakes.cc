@@ -257,6 +257,128 @@ Awaitable<Result<std::shared_ptr<service::Answer>>> FakeUseCases::Generate(
   co_return std::make_shared<FakeAnswer>(*this);
 }
 
+Awaitable<Result<std::vector<model::TaskId>>> FakeUseCases::SubmitTasks(runtime::Runtime& /*here*/,
+                                                                        service::Caller who,
+                                                                        wire::TaskCreate tasks) {
+  INFERQ_CO_TRY(Note(std::move(who)));
+  create = std::move(tasks);
+  std::vector<model::TaskId> ids;
+  for (size_t i = 0; i < create->tasks.size(); ++i) ids.push_back(model::TaskId{i + 1});
+  co_return ids;
+}
+
+Awaitable<Result<service::TaskView>> FakeUseCases::GetTask(
+    runtime::Runtime& /*here*/, service::Caller who, std::string which,
+    std::optional<model::Generation> earlier) {
+  INFERQ_CO_TRY(Note(std::move(who), std::move(which)));
+  generation = earlier;
+  co_return task;
+}
+
+Awaitable<Result<service::TaskPage>> FakeUseCases::ListTasks(runtime::Runtime& /*here*/,
+                                                             service::Caller who,
+                                                             service::TaskList request) {
+  INFERQ_CO_TRY(Note(std::move(who)));
+  task_list = std::move(request);
+  service::TaskPage page{.tasks = {task}, .has_more = has_more};
+  co_return page;
+}
+
+Awaitable<Result<queue::Explanation>> FakeUseCases::ExplainTask(runtime::Runtime& /*here*/,
+                                                                service::Caller who,
+                                                                std::string which) {
+  INFERQ_CO_TRY(Note(std::move(who), std::move(which)));
+  co_return explanation;
+}
+
+Awaitable<Result<service::TaskView>> FakeUseCases::EditTask(runtime::Runtime& /*here*/,
+                                                            service::Caller who,
+                                                            service::TaskEdit change) {
+  edit = std::move(change);
+  INFERQ_CO_TRY(Note(std::move(who), edit->id));
+  co_return task;
+}
+
+Awaitable<Result<service::TaskView>> FakeUseCases::CancelTask(runtime::Runtime& /*here*/,
+                                                              service::Caller who,
+                                                              std::string which) {
+  INFERQ_CO_TRY(Note(std::move(who), std::move(which)));
+  ++cancels;
+  co_return task;
+}
+
+Awaitable<Result<uint64_t>> FakeUseCases::CancelTasks(runtime::Runtime& /*here*/,
+                                                      service::Caller who,
+                                                      wire::TaskSelection selection) {
+  INFERQ_CO_TRY(Note(std::move(who)));
+  chosen = std::move(selection);
+  co_return 7;
+}
+
+Awaitable<Result<service::TaskView>> FakeUseCases::RequeueTask(runtime::Runtime& /*here*/,
+                                                               service::Caller who,
+                                                               std::string which) {
+  INFERQ_CO_TRY(Note(std::move(who), std::move(which)));
+  co_return task;
+}
+
+Awaitable<Result<std::vector<service::ClaimedWork>>> FakeUseCases::ClaimTasks(
+    runtime::Runtime& here, service::Caller who, wire::WorkerClaim call, service::HungUp gone) {
+  INFERQ_CO_TRY(Note(std::move(who)));
+  claim = std::move(call);
+  while (claims_wait && gone && !*gone) co_await here.SleepFor(base::Micros(1000));
+  co_return claimable;
+}
+
+Awaitable<Result<std::vector<service::HeldReply>>> FakeUseCases::RenewTasks(
+    runtime::Runtime& /*here*/, service::Caller who, wire::RenewCall call) {
+  INFERQ_CO_TRY(Note(std::move(who)));
+  renew = std::move(call);
+  co_return replies;
+}
+
+Awaitable<Result<std::vector<service::HeldReply>>> FakeUseCases::Heartbeat(
+    runtime::Runtime& /*here*/, service::Caller who, wire::HeartbeatCall call) {
+  INFERQ_CO_TRY(Note(std::move(who)));
+  beat = std::move(call);
+  co_return replies;
+}
+
+Awaitable<Result<service::Completed>> FakeUseCases::CompleteTasks(runtime::Runtime& /*here*/,
+                                                                  service::Caller who,
+                                                                  wire::CompleteCall call,
+                                                                  service::HungUp /*gone*/) {
+  INFERQ_CO_TRY(Note(std::move(who)));
+  complete = std::move(call);
+  service::Completed done{.outcomes = outcomes, .claimed = {}};
+  if (complete->claim) done.claimed.emplace(claimable);
+  co_return done;
+}
+
+Awaitable<Result<std::vector<Result<>>>> FakeUseCases::FailTasks(runtime::Runtime& /*here*/,
+                                                                 service::Caller who,
+                                                                 wire::FailCall call) {
+  INFERQ_CO_TRY(Note(std::move(who)));
+  failed = std::move(call);
+  co_return outcomes;
+}
+
+Awaitable<Result<std::vector<Result<>>>> FakeUseCases::ReleaseTasks(runtime::Runtime& /*here*/,
+                                                                    service::Caller who,
+                                                                    wire::ReleaseCall call) {
+  INFERQ_CO_TRY(Note(std::move(who)));
+  release = std::move(call);
+  co_return outcomes;
+}
+
+Awaitable<Result<std::vector<wire::WorkerObject>>> FakeUseCases::ListWorkers(
+    runtime::Runtime& /*here*/, service::Caller who) {
+  INFERQ_CO_TRY(Note(std::move(who)));
+  std::vector<wire::WorkerObject> workers(1);
+  workers.front().worker = "w1";
+  co_return workers;
+}
+
 engine::Delta Text(std::string text) {
   engine::Delta delta;
   delta.tokens = 1;

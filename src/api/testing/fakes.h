@@ -81,6 +81,12 @@ class FakeUseCases final : public UseCases {
   size_t readable_bytes = SIZE_MAX;  ///< Reads behind this fail.
   bool has_more = false;
   std::deque<AnswerStep> steps;
+  service::TaskView task;  ///< Of every call that answers with one.
+  queue::Explanation explanation;
+  std::vector<service::ClaimedWork> claimable;  ///< For every claim.
+  std::vector<base::Result<>> outcomes;         ///< Of completions, failures and releases.
+  std::vector<service::HeldReply> replies;
+  bool claims_wait = false;  ///< A claim waits until its client hangs up.
 
   // What was asked.
   service::Caller caller;
@@ -94,6 +100,17 @@ class FakeUseCases final : public UseCases {
   std::string after;
   uint32_t limit = 0;
   std::optional<service::OnlineRequest> online;
+  std::optional<wire::TaskCreate> create;
+  std::optional<model::Generation> generation;
+  std::optional<service::TaskList> task_list;
+  std::optional<service::TaskEdit> edit;
+  std::optional<wire::TaskSelection> chosen;
+  std::optional<wire::WorkerClaim> claim;
+  std::optional<wire::RenewCall> renew;
+  std::optional<wire::HeartbeatCall> beat;
+  std::optional<wire::CompleteCall> complete;
+  std::optional<wire::FailCall> failed;
+  std::optional<wire::ReleaseCall> release;
   int cancels = 0;
   int answers_alive = 0;
 
@@ -128,6 +145,45 @@ class FakeUseCases final : public UseCases {
                                                           std::string which) override;
   Awaitable<base::Result<std::shared_ptr<service::Answer>>> Generate(
       runtime::Runtime& here, service::Caller who, service::OnlineRequest request) override;
+
+  Awaitable<base::Result<std::vector<model::TaskId>>> SubmitTasks(runtime::Runtime& here,
+                                                                  service::Caller who,
+                                                                  wire::TaskCreate create) override;
+  Awaitable<base::Result<service::TaskView>> GetTask(
+      runtime::Runtime& here, service::Caller who, std::string id,
+      std::optional<model::Generation> generation) override;
+  Awaitable<base::Result<service::TaskPage>> ListTasks(runtime::Runtime& here, service::Caller who,
+                                                       service::TaskList request) override;
+  Awaitable<base::Result<queue::Explanation>> ExplainTask(runtime::Runtime& here,
+                                                          service::Caller who,
+                                                          std::string id) override;
+  Awaitable<base::Result<service::TaskView>> EditTask(runtime::Runtime& here, service::Caller who,
+                                                      service::TaskEdit edit) override;
+  Awaitable<base::Result<service::TaskView>> CancelTask(runtime::Runtime& here, service::Caller who,
+                                                        std::string id) override;
+  Awaitable<base::Result<uint64_t>> CancelTasks(runtime::Runtime& here, service::Caller who,
+                                                wire::TaskSelection chosen) override;
+  Awaitable<base::Result<service::TaskView>> RequeueTask(runtime::Runtime& here,
+                                                         service::Caller who,
+                                                         std::string id) override;
+  Awaitable<base::Result<std::vector<service::ClaimedWork>>> ClaimTasks(
+      runtime::Runtime& here, service::Caller who, wire::WorkerClaim call,
+      service::HungUp gone) override;
+  Awaitable<base::Result<std::vector<service::HeldReply>>> RenewTasks(
+      runtime::Runtime& here, service::Caller who, wire::RenewCall call) override;
+  Awaitable<base::Result<std::vector<service::HeldReply>>> Heartbeat(
+      runtime::Runtime& here, service::Caller who, wire::HeartbeatCall call) override;
+  Awaitable<base::Result<service::Completed>> CompleteTasks(runtime::Runtime& here,
+                                                            service::Caller who,
+                                                            wire::CompleteCall call,
+                                                            service::HungUp gone) override;
+  Awaitable<base::Result<std::vector<base::Result<>>>> FailTasks(runtime::Runtime& here,
+                                                                 service::Caller who,
+                                                                 wire::FailCall call) override;
+  Awaitable<base::Result<std::vector<base::Result<>>>> ReleaseTasks(
+      runtime::Runtime& here, service::Caller who, wire::ReleaseCall call) override;
+  Awaitable<base::Result<std::vector<wire::WorkerObject>>> ListWorkers(
+      runtime::Runtime& here, service::Caller who) override;
 
  private:
   base::Result<> Note(service::Caller who, std::string which = {});

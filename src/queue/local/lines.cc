@@ -240,7 +240,7 @@ void LocalQueue::RetireLine(Task& task) {
                           task.result}};
   ended_lines_.push_back(std::move(row));
   batch.states.Set(task.line - batch.row.plan.first_line, task.state);
-  --open_lines_;
+  if (!batch.row.cut) --open_lines_;  // else it was counted with the others
   batch.change = std::max(batch.change, task.change);
   uint64_t blob = task.result.blob;
   if (blob != 0 && std::ranges::find(batch.row.results, blob) == batch.row.results.end()) {

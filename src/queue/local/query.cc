@@ -170,7 +170,8 @@ Awaitable<base::Result<std::vector<model::TaskRecord>>> LocalQueue::QueryLines(
 bool LocalQueue::Matches(const Task& task, const TaskFilter& filter) const {
   return (!filter.tenant || *filter.tenant == TenantName(task)) &&
          (!filter.batch || *filter.batch == task.batch) &&
-         (!filter.state || *filter.state == task.state);
+         (!filter.state || *filter.state == task.state) &&
+         (!filter.lane || *filter.lane == LaneName(task));
 }
 
 // The smallest group that holds all that match; nullptr: nothing does.

@@ -39,4 +39,11 @@ void Input::Consume(size_t size) {
   offset_ += size;
 }
 
+void Input::ConsumeLine(size_t size) {
+  INFERQ_CHECK(size > 0 && size <= end_ - begin_ && data()[size - 1] == '\n');
+  ++line_;
+  begin_ += size;
+  offset_ += size;
+}
+
 }  // namespace inferq::ingest

@@ -22,6 +22,8 @@ class Input {
   base::Result<bool> More();
   /// Drops the first `size` bytes of data().
   void Consume(size_t size);
+  /// The same for one line with its end, which need not be looked for again.
+  void ConsumeLine(size_t size);
 
   uint64_t line() const { return line_; }
   uint64_t offset() const { return offset_; }

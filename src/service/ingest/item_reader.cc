@@ -105,8 +105,15 @@ Result<RawItem> JsonLinesReader::SkipLongLine() {
   return item;
 }
 
+// One line, whose end only the last of a file lacks.
+void JsonLinesReader::ConsumePending() {
+  size_t size = std::exchange(pending_, 0);
+  if (input_.data()[size - 1] == '\n') return input_.ConsumeLine(size);
+  input_.Consume(size);
+}
+
 Result<std::optional<RawItem>> JsonLinesReader::Next() {
-  input_.Consume(std::exchange(pending_, 0));
+  if (pending_ > 0) ConsumePending();
   while (true) {
     INFERQ_ASSIGN(size_t end, FindEnd());
     if (end == std::string_view::npos) return SkipLongLine();

@@ -38,6 +38,7 @@ class JsonLinesReader final : public ItemReader {
   /// Length of the line at the front, without its end; npos when it exceeds the limit.
   base::Result<size_t> FindEnd();
   base::Result<RawItem> SkipLongLine();
+  void ConsumePending();
 
   Input& input_;
   const size_t max_bytes_;

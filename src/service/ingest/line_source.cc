@@ -106,7 +106,11 @@ class BatchSource final : public SourceBase {
     auto parsed = wire::ParseBatchLine(raw->text, rules);
     if (!parsed) return Bad(raw->number, std::move(parsed).error());
     Line line{.number = raw->number, .offset = raw->offset, .length = raw->length};
-    line.json = Text(*raw, *parsed);
+    if (options().survey) {
+      line.survey = wire::SurveyPrompt(parsed->body);
+    } else {
+      line.json = Text(*raw, *parsed);
+    }
     if (parsed->has_model) line.model = parsed->body.Find("model")->AsString().value_or("");
     line.custom_id = std::move(parsed->custom_id);
     return Once(std::move(line));
@@ -121,7 +125,8 @@ class BatchSource final : public SourceBase {
                                   wire::WithDefaults(line.body, defaults));
     }
     // An array's element may spread over lines; nothing but white space can hold a line end.
-    if (raw.text.find_first_of("\r\n") == raw.text.npos) return std::string(raw.text);
+    bool one_line = raw.text.find('\n') == raw.text.npos && raw.text.find('\r') == raw.text.npos;
+    if (one_line) return std::string(raw.text);
     return wire::BatchInputLine(line.custom_id, line.endpoint, wire::CompactJson(line.body));
   }
 

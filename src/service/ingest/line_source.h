@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/file_system.h"
 #include "wire/chat.h"
+#include "wire/locality.h"
 
 namespace inferq::ingest {
 
@@ -57,6 +58,7 @@ struct SourceOptions {
   RowOptions row{};
   size_t max_item_bytes = 16u << 20;  ///< Longer ones are bad lines; also the bound of memory used.
   bool keep_columns = false;          ///< Fill Line::columns.
+  bool survey = false;  ///< Of batch lines, fill Line::survey and leave Line::json empty.
 };
 
 /// One request.
@@ -70,6 +72,7 @@ struct Line {
   std::string json{};
   std::string
       model{};  ///< Of batch lines: the body's model; empty where the default stands for it.
+  wire::PromptSurvey survey{};         ///< Only with SourceOptions::survey.
   std::vector<std::string> columns{};  ///< The row's values in the order of LineSource::columns().
 };
 

@@ -117,6 +117,18 @@ TEST(BatchSource, ModelAndEndpointFollowTheOptions) {
   EXPECT_EQ(ReadAll(BatchLine("a"), options).bad[0].code, "invalid_url");
 }
 
+TEST(BatchSource, ASurveyComesInPlaceOfTheText) {
+  SourceOptions options;
+  options.survey = true;
+  auto read =
+      ReadAll(BatchLine("a", R"("model":"m","max_tokens":9,"prompt":"abcdefgh",)"), options);
+  ASSERT_EQ(read.lines.size(), 1u);
+  EXPECT_EQ(read.lines[0].json, "");
+  EXPECT_EQ(read.lines[0].model, "m");
+  EXPECT_EQ(read.lines[0].survey.tokens, 2u);
+  EXPECT_EQ(read.lines[0].survey.output_limit, 9);
+}
+
 TEST(BatchSource, TooLongLinesAreSkippedWhole) {
   SourceOptions options;
   options.max_item_bytes = 1000;

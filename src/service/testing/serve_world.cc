@@ -32,9 +32,11 @@ Process::Process(inferq::testing::SimDisk& disk, Options options)
       .runtime = sim_,
       .files = disk,
       .make_queue =
-          [this, most = options.max_live_tasks](const std::string& path) {
+          [this, most = options.max_live_tasks](const std::string& path,
+                                                queue::ReadLines read_lines) {
             queue::LocalQueueOptions queue;
             queue.room.tasks = most;
+            queue.read_lines = std::move(read_lines);
             return queue::MakeLocalQueue(
                 sim_, queue::MakeSqliteJournal({.path = path, .vfs = vfs_.name()}), queue);
           },
