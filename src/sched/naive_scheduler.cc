@@ -60,6 +60,7 @@ class NaiveScheduler final : public Scheduler {
   explicit NaiveScheduler(OrderPolicy policy) : policy_(policy) {}
 
   void SetTenant(const std::string& tenant, TenantPolicy policy) override {
+    INFERQ_CHECK(policy.min_share >= 0 && policy.min_share < 1);
     tenants_[tenant].policy = policy;
     UpdateGuarantees();
   }
