@@ -263,9 +263,9 @@ class NaiveScheduler final : public Scheduler {
     uint64_t rate = tenant.policy.tokens_per_minute;
     if (rate == 0 || rate == UINT64_MAX) return;
     auto now = static_cast<double>(elapsed_);
-    if (tokens > 0 && tenant.bucket_full_at < now) tenant.bucket_full_at = now;
-    tenant.bucket_full_at += tokens * 60e6 / static_cast<double>(rate);
-    tenant.bucket_full_at = std::min(tenant.bucket_full_at, now + 1e15);
+    double full_at = std::max(now, tenant.bucket_full_at);
+    full_at += tokens * 60e6 / static_cast<double>(rate);
+    tenant.bucket_full_at = std::min(std::max(now, full_at), now + 1e15);
   }
 
   // Virtual times.

@@ -259,6 +259,15 @@ TEST_P(TenantTest, NextEligibleNamesOnlyThoseHeldUpByNothingElse) {
   EXPECT_THAT(Pick(9), IsEmpty());
 }
 
+TEST_P(TenantTest, ABucketBearsAnyCost) {
+  scheduler_->SetTenant("a", {.tokens_per_minute = 1});
+  AddMany("a", 1, 2, UINT64_MAX);
+  EXPECT_THAT(Pick(9), ElementsAre(1));
+  EXPECT_THAT(Next(), Optional(testing::Gt(now_ + std::chrono::years(30))));
+  scheduler_->Settle("a", UINT64_MAX, 0);
+  EXPECT_THAT(Pick(9), ElementsAre(2));
+}
+
 TEST_P(TenantTest, WithoutABoundThereIsNoBucket) {
   AddMany("a", 1, 9, UINT64_MAX / 16);
   EXPECT_EQ(Pick(99).size(), 9u);
