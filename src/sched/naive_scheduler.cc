@@ -60,6 +60,7 @@ class NaiveScheduler final : public Scheduler {
   explicit NaiveScheduler(OrderPolicy policy) : policy_(policy) {}
 
   void SetTenant(const std::string& tenant, TenantPolicy policy) override {
+    INFERQ_CHECK(policy.min_share >= 0 && policy.min_share < 1);
     tenants_[tenant].policy = policy;
     UpdateGuarantees();
   }
@@ -262,9 +263,9 @@ class NaiveScheduler final : public Scheduler {
     uint64_t rate = tenant.policy.tokens_per_minute;
     if (rate == 0 || rate == UINT64_MAX) return;
     auto now = static_cast<double>(elapsed_);
-    if (tokens > 0 && tenant.bucket_full_at < now) tenant.bucket_full_at = now;
-    tenant.bucket_full_at += tokens * 60e6 / static_cast<double>(rate);
-    tenant.bucket_full_at = std::min(tenant.bucket_full_at, now + 1e15);
+    double full_at = std::max(now, tenant.bucket_full_at);
+    full_at += tokens * 60e6 / static_cast<double>(rate);
+    tenant.bucket_full_at = std::min(std::max(now, full_at), now + 1e15);
   }
 
   // Virtual times.

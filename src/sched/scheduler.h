@@ -137,11 +137,12 @@ struct Standing {
 /// or not makes no difference to that: who lives on picks of interactive tasks alone neither saves
 /// up credit nor pushes newcomers behind the others.
 ///
-/// Guarantees (min_share). Each lane counts what it `gave`: the costs picked by picks that name it,
-/// from whatever lane. A tenant with a guarantee has in each lane a mark on that scale and is below
-/// its guarantee, by `gave − mark`, while that is positive. When it becomes eligible there the mark
-/// is raised to `gave`; when a task of it is picked, then in each named lane where it is eligible
-/// the mark is first brought into [gave − 64 · largest, gave] and then raised by cost/min_share
+/// Guarantees (min_share). Each lane counts what it `gave`: the costs picked by picks that name it
+/// and are not of interactive tasks alone, from whatever lane. A tenant with a guarantee has in
+/// each lane a mark on that scale and is below its guarantee, by `gave − mark`, while that is
+/// positive. When it becomes eligible there the mark is raised to `gave`; when a task of it is
+/// picked, then in each named lane where it is eligible the mark is first brought into [gave − 64 ·
+/// largest, gave] and then raised by cost/min_share
 /// (`gave` without this task; `largest`: the largest cost ever so given, with it). So it saves up
 /// no credit while it is idle, capped, throttled or paused, and what it got beyond its guarantee is
 /// held against it only as far as its last task. Settlements and refunds do not change marks.
@@ -203,7 +204,8 @@ class Scheduler {
   virtual void RestoreVirtualTime(const std::string& tenant, double virtual_time) = 0;
 };
 
-/// Indexed: O(log n) per operation; pausing and resuming a batch costs that for each of its tasks.
+/// Indexed: O(log n) per operation; pausing and resuming a batch costs that for each of its tasks,
+/// and NextEligible looks at each tenant with an empty bucket.
 std::unique_ptr<Scheduler> MakeScheduler(OrderPolicy policy);
 /// The same answers by looking at everything, O(n) per pick: the oracle for tests.
 std::unique_ptr<Scheduler> MakeNaiveScheduler(OrderPolicy policy);

@@ -275,8 +275,11 @@ Standing TenantOrder::StandingOf(const WaitingTasks& home, base::WallTime now) c
   standing.least_virtual_time = eligible.empty() ? tenant.virtual_time : eligible.begin()->rank;
   int64_t filled_at = tenant.bucket.FilledAt();
   int64_t elapsed = clock_.At(now);
-  if (filled_at > elapsed) standing.throttled_until = now + base::Micros(filled_at - elapsed);
-  if (filled_at == TokenBucket::kNever) standing.throttled_until = base::WallTime::max();
+  if (filled_at == TokenBucket::kNever) {
+    standing.throttled_until = base::WallTime::max();
+  } else if (filled_at > elapsed) {
+    standing.throttled_until = now + base::Micros(filled_at - elapsed);
+  }
   return standing;
 }
 

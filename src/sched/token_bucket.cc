@@ -24,8 +24,7 @@ void TokenBucket::Take(double tokens, int64_t elapsed) {
   if (per_minute_ == 0 || per_minute_ == UINT64_MAX) return;
   double time = tokens * kMinute / static_cast<double>(per_minute_);
   auto now = static_cast<double>(elapsed);
-  if (tokens > 0) full_at_ = std::max(full_at_, now);
-  full_at_ = std::min(full_at_ + time, now + kLongestDebt);
+  full_at_ = std::clamp(std::max(full_at_, now) + time, now, now + kLongestDebt);
 }
 
 int64_t TokenBucket::FilledAt() const {

@@ -30,14 +30,14 @@ class TokenBucket {
 
   /// What it holds now stays the same part of what it can hold.
   void SetRate(uint64_t tokens_per_minute) { per_minute_ = tokens_per_minute; }
-  /// Takes `tokens` out; negative ones go back.
+  /// Takes `tokens` out; negative ones go back, as far as there is room.
   void Take(double tokens, int64_t elapsed);
   /// The elapsed time from which on there is something in it.
   int64_t FilledAt() const;
 
  private:
   uint64_t per_minute_ = UINT64_MAX;
-  double full_at_ = 0;  ///< Elapsed time; it may lie in the past.
+  double full_at_ = 0;  ///< Elapsed time; once that is past, it is full.
 };
 
 }  // namespace inferq::sched
