@@ -185,6 +185,28 @@ TEST(LocalQueueFailureTest, NothingIsGivenOutThatStandsOnAFailedCommit) {
   EXPECT_FALSE(child->has_value());
 }
 
+// Who repeats a submission under its key is told when the first one is durable, not before.
+TEST(LocalQueueFailureTest, ARepeatedSubmissionIsAcknowledgedWithTheFirst) {
+  testing::SimRuntime sim;
+  auto store = std::make_shared<MemoryStore>();
+  auto queue = MakeLocalQueue(sim, MakeMemoryJournal(store));
+  ASSERT_TRUE(sim.Run(queue->Open()));
+  store->FailCommits(base::Error(base::Code::kUnavailable, "broken"));
+  model::TaskSpec spec;
+  spec.lane = "m";
+  spec.idempotency_key = "k";
+  std::vector<bool> acknowledged;
+  for (int i = 0; i < 2; ++i) {
+    sim.SpawnDetached(
+        [](Queue& q, model::TaskSpec one, std::vector<bool>& out) -> runtime::Awaitable<void> {
+          auto ids = co_await q.Submit({std::move(one)});
+          out.push_back(ids.has_value());
+        }(*queue, spec, acknowledged));
+  }
+  ASSERT_TRUE(sim.RunUntil([&acknowledged] { return acknowledged.size() == 2; }));
+  EXPECT_THAT(acknowledged, ElementsAre(false, false));
+}
+
 // A task that is cancelled while its claim waits for the disk is not handed out.
 TEST(LocalQueueFailureTest, WhatIsCancelledBeforeItIsHandedOutIsNot) {
   testing::SimRuntime sim({.seed = 1, .max_blocking_delay = 1s});
