@@ -307,7 +307,7 @@ TEST_F(QueueJoins, FireOnceWhereverThePowerGoes) {
       if (Round(rng)) continue;
       ASSERT_FALSE(crashed) << "the power went only once";
       crashed = true;
-      world_->Do(world_->CutPower(n % 2 == 0 ? CrashMode::kStrict : CrashMode::kRandom));
+      world_->Do(world_->Kill(n % 2 == 0 ? CrashMode::kStrict : CrashMode::kRandom));
       ASSERT_TRUE(world_->Do(world_->Open()));
     }
     for (size_t i = 8; i < ids.size(); ++i) EXPECT_LE(Claims(ids[i]), crashed ? 2u : 1u);

@@ -100,6 +100,7 @@ TEST_F(GroupCommitTest, AFailureIsFinalForAllThatWaitAndAllThatCome) {
   EXPECT_THAT(failed_, ElementsAre(2, 1));
   journal_->fail = false;
   sim_.Run(Write(*this, 3));
+  sim_.RunUntilIdle();
   EXPECT_THAT(failed_, ElementsAre(2, 1, 3));
   EXPECT_TRUE(journal_->commits.empty());
 }
