@@ -52,6 +52,9 @@ sim: setup build/release/build.ninja ## Run the simulation with SEEDS=n seeds
 	cmake --build build/release -j $(JOBS) --target sim_tests
 	INFERQ_SIM_SEEDS=$(SEEDS) $(CTEST) --test-dir build/release -L sim
 
+mutants: setup build/release/build.ninja ## Remove each guard of tests/mutations.toml in turn; its test must turn red
+	python3 tools/mutate.py
+
 asan: setup build/asan/build.ninja ## Run unit and crash tests under AddressSanitizer and UBSan
 	cmake --build build/asan -j $(JOBS) --target unit_tests crash_tests
 	$(CTEST) --test-dir build/asan -L '$(ASAN_LABELS)' -LE llama
@@ -64,6 +67,7 @@ nightly: setup build/release/build.ninja build/asan/build.ninja build/tsan/build
 	tools/tidy.sh --all
 	cmake --build build/release -j $(JOBS)
 	INFERQ_SIM_SEEDS=5000 $(CTEST) --test-dir build/release
+	python3 tools/mutate.py
 	cmake --build build/asan -j $(JOBS)
 	INFERQ_SIM_SEEDS=500 $(CTEST) --test-dir build/asan -LE llama
 	cmake --build build/tsan -j $(JOBS)
@@ -82,4 +86,4 @@ lint: setup build/dev/build.ninja ## Check format, bans, layers and headers, and
 clean: ## Remove build/ and out/
 	rm -rf build out
 
-.PHONY: help setup build run test bench sim asan tsan nightly format lint clean
+.PHONY: help setup build run test bench sim mutants asan tsan nightly format lint clean

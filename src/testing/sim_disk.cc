@@ -383,6 +383,7 @@ void SimDisk::CrashDirectory(Node& node, CrashMode mode, base::Rng& rng) {
 void SimDisk::Crash(base::Rng& rng, CrashMode mode) {
   base::MutexLock lock(mu_);
   for (const NodePtr& node : AllNodes()) {
+    if (mode == CrashMode::kProcess) break;
     if (node->is_directory) {
       CrashDirectory(*node, mode, rng);
     } else {

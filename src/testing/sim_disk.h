@@ -16,9 +16,11 @@ namespace inferq::testing {
 
 /// What a power cut does to that which was not synced.
 enum class CrashMode : uint8_t {
-  kRandom,  ///< Each 512-byte sector of each write is kept, lost or torn; of truncations and of
-            ///< name changes a prefix is kept, for each file and each directory apart.
-  kStrict,  ///< Everything is lost.
+  kRandom,   ///< Each 512-byte sector of each write is kept, lost or torn; of truncations and of
+             ///< name changes a prefix is kept, for each file and each directory apart.
+  kStrict,   ///< Everything is lost.
+  kProcess,  ///< Nothing is: only the process died, and with it its open files. What is not synced
+             ///< may still be lost at the next crash.
 };
 
 /// A failure to inject once.

@@ -167,6 +167,26 @@ TEST_F(SimDiskTest, WhatAFailedSyncCoveredIsLostEvenIfALaterOneSucceeds) {
   EXPECT_EQ(Contents("/a"), "..yy");
 }
 
+TEST_F(SimDiskTest, AFailedSyncOfNamesLeavesThemToTheNextOne) {
+  Durable("/a", "a");
+  ASSERT_TRUE(disk_.Rename("/a", "/b"));
+  disk_.FailOperation(0, DiskFault::kSyncError);
+  EXPECT_FALSE(disk_.SyncDirectory("/"));
+  ASSERT_TRUE(disk_.SyncDirectory("/"));
+  disk_.Crash(rng_, CrashMode::kStrict);
+  EXPECT_EQ(Contents("/b"), "a");
+}
+
+TEST_F(SimDiskTest, ADeadProcessLosesItsHandlesAndLeavesTheRestToTheSystem) {
+  auto file = Durable("/a", "...");
+  ASSERT_TRUE(file->WriteAt(0, "new"));
+  disk_.Crash(rng_, CrashMode::kProcess);
+  EXPECT_EQ(file->WriteAt(0, "x").error().code(), Code::kUnavailable);
+  EXPECT_EQ(Contents("/a"), "new");
+  disk_.Crash(rng_, CrashMode::kStrict);
+  EXPECT_EQ(Contents("/a"), "...");
+}
+
 TEST_F(SimDiskTest, AFullDiskTakesWhatFits) {
   auto file = Durable("/a", "1234");
   disk_.SetCapacity(6);

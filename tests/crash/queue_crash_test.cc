@@ -66,10 +66,16 @@ class World {
     return sim_.Run(queue_->Open());
   }
   base::Result<> Close() { return sim_.Run(queue_->Close()); }
-  // The process dies.
+  // The process ends, with the last words that SQLite has for its file.
   void Drop() {
     sim_.RunUntilIdle();
     queue_.reset();
+  }
+  // The process dies without any.
+  void Kill(base::Rng& rng, CrashMode mode) {
+    disk_.CrashAtOperation(disk_.operations() + 1);
+    Drop();
+    disk_.Crash(rng, mode);
   }
 
  private:
@@ -396,8 +402,8 @@ TEST(QueueFailedSync, WhatTheNextProcessFindsIsDurableBeforeItBuildsOnIt) {
     Ledger ledger;
     world.disk().FailOperation(world.disk().operations() + n, DiskFault::kSyncError);
     (void)History(world, ledger).Run();
-    world.Drop();
-    world.disk().FailOperation(UINT64_MAX, DiskFault::kSyncError);  // it may not have struck
+    base::Rng rng(n);
+    world.Kill(rng, CrashMode::kProcess);
     auto opened = world.Open();
     ASSERT_TRUE(opened.has_value()) << opened.error().ToString();
     CheckAgainst(ledger, world);
@@ -407,9 +413,7 @@ TEST(QueueFailedSync, WhatTheNextProcessFindsIsDurableBeforeItBuildsOnIt) {
     ASSERT_TRUE(more.has_value()) << more.error().ToString();
     ledger.allowed[(*more)[0]] = {State::kQueued};
     ++ledger.submitted;
-    world.Drop();
-    base::Rng rng(n);
-    world.disk().Crash(rng, CrashMode::kStrict);
+    world.Kill(rng, CrashMode::kStrict);
     ReopenAndCheck(ledger, world);
   }
 }

@@ -12,6 +12,7 @@ using namespace std::chrono_literals;
 using base::Code;
 using model::TaskId;
 using model::TaskSpec;
+using testing::CrashMode;
 
 namespace {
 
@@ -60,7 +61,9 @@ QueueSimulation::QueueSimulation(uint64_t seed, bool naive)
       wanted_(10 + rng_.Below(25)) {}
 
 bool QueueSimulation::RunToEnd() {
-  EXPECT_TRUE(world_.Do(world_.Open()));
+  if (rng_.Chance(0.3)) FailDiskSoon();
+  while (!world_.Do(world_.Open())) {
+  }
   Spawn(Director());
   for (int i = 0; i < 2; ++i) Spawn(Client());
   for (int i = 0; i < 3; ++i) Spawn(Worker(fmt::format("w{}", i)));
@@ -230,27 +233,29 @@ Awaitable<void> QueueSimulation::Trouble() {
     world_.history().Note(fmt::format("the civil clock jumps by {} s", by.count() / 1'000'000));
     world_.sim().JumpWallClock(by);
   }
-  if (choice == 1 && faults_.disk_faults) {
-    constexpr testing::DiskFault kKinds[] = {testing::DiskFault::kNoSpace,
-                                             testing::DiskFault::kWriteError,
-                                             testing::DiskFault::kSyncError};
-    uint64_t kind = rng_.Below(3);
-    world_.history().Note(fmt::format("disk fault {}", kind));
-    world_.disk().FailOperation(world_.disk().operations() + 1 + rng_.Below(12), kKinds[kind]);
-  }
+  if (choice == 1) FailDiskSoon();
   if (restarting_ || world_.queue() == nullptr) co_return;
   bool kill = choice == 2 && faults_.kills;
   bool drain = choice == 3 && faults_.drains;
   bool cut = choice == 4 && faults_.power_cuts;
   if (!kill && !drain && !cut) co_return;
   restarting_ = true;
-  if (kill) co_await world_.Kill();
-  if (drain) co_await world_.Drain();
-  if (cut) {
-    co_await world_.CutPower(faults_.torn ? testing::CrashMode::kRandom
-                                          : testing::CrashMode::kStrict);
+  if (drain) {
+    co_await world_.Drain();
+  } else {
+    co_await world_.Kill(kill ? CrashMode::kProcess : PowerCut());
   }
   co_await Recover();
+}
+
+void QueueSimulation::FailDiskSoon() {
+  if (!faults_.disk_faults) return;
+  constexpr testing::DiskFault kKinds[] = {testing::DiskFault::kNoSpace,
+                                           testing::DiskFault::kWriteError,
+                                           testing::DiskFault::kSyncError};
+  uint64_t kind = rng_.Below(3);
+  world_.history().Note(fmt::format("disk fault {}", kind));
+  world_.disk().FailOperation(world_.disk().operations() + 1 + rng_.Below(12), kKinds[kind]);
 }
 
 Awaitable<void> QueueSimulation::Recover() {
@@ -269,7 +274,7 @@ Awaitable<void> QueueSimulation::WatchOver() {
     if (rng_.Chance(0.5)) {
       co_await world_.Drain();
     } else {
-      co_await world_.Kill();
+      co_await world_.Kill(CrashMode::kProcess);
     }
     co_await Recover();
   }

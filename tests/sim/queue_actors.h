@@ -88,6 +88,10 @@ class QueueSimulation {
   // What goes wrong.
   Awaitable<void> Director();
   Awaitable<void> Trouble();
+  void FailDiskSoon();
+  testing::CrashMode PowerCut() const {
+    return faults_.torn ? testing::CrashMode::kRandom : testing::CrashMode::kStrict;
+  }
   Awaitable<void> Recover();
   Awaitable<void> WatchOver();
 

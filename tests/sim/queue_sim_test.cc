@@ -46,6 +46,38 @@ TEST(QueueSimReplay, TheSameSeedGivesTheSameLogByteForByte) {
 
 TEST(QueueSimReplay, OtherSeedsGiveOtherLogs) { EXPECT_NE(LogOf(3), LogOf(7)); }
 
+// A simulation in which something never happens proves nothing about it.
+TEST(QueueSimCoverage, TwentySeedsSeeEverything) {
+  std::string logs;
+  for (uint64_t seed = 1; seed <= 20; ++seed) logs += LogOf(seed);
+  for (const char* sign : {"STOPPED",
+                           "CLOSING",
+                           "disk fault 0",
+                           "disk fault 1",
+                           "disk fault 2",
+                           "clock jumps",
+                           "unhealthy: restarts",
+                           "REFUSED aborted",
+                           "REFUSED already_exists",
+                           "REFUSED unavailable",
+                           "REFUSED resource_exhausted",
+                           "REFUSED failed_precondition",
+                           " lost",
+                           "cancel requested",
+                           " alone",
+                           " crashed",
+                           "attempt=2",
+                           "attempt=3",
+                           "crashes=3",
+                           " failed gen=",
+                           " expired gen=",
+                           " cancelled gen=",
+                           " succeeded gen=1",
+                           " blocked gen=",
+                           " running gen="})
+    EXPECT_NE(logs.find(sign), logs.npos) << sign;
+}
+
 // I9 under all faults: the scheduler that looks at everything leads to the same history.
 TEST(QueueSimOrder, TheNaiveSchedulerGivesTheSameLog) {
   for (uint64_t seed = 1; seed <= 6; ++seed) {

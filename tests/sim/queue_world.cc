@@ -43,7 +43,7 @@ QueueWorld::QueueWorld(QueueWorldOptions options)
 }
 
 QueueWorld::~QueueWorld() {
-  if (queue_) Do(Kill());
+  if (queue_) Do(Drop());
 }
 
 Awaitable<bool> QueueWorld::Open() {
@@ -63,13 +63,11 @@ Awaitable<bool> QueueWorld::Open() {
   co_return true;
 }
 
-Awaitable<void> QueueWorld::CutPower(testing::CrashMode mode) {
+Awaitable<void> QueueWorld::Kill(testing::CrashMode mode) {
   disk_.CrashAtOperation(disk_.operations() + 1);  // nothing more reaches the disk
   co_await Drop();
   disk_.Crash(rng_, mode);
 }
-
-Awaitable<void> QueueWorld::Kill() { co_await Drop(); }
 
 Awaitable<void> QueueWorld::Drain() {
   history_.Add(Of(Entry::Kind::kClosing));

@@ -42,10 +42,8 @@ class QueueWorld {
 
   /// Starts a process. @return false when it could not recover (the disk failed again).
   Awaitable<bool> Open();
-  /// Kills the process and cuts the power.
-  Awaitable<void> CutPower(testing::CrashMode mode);
-  /// Kills the process; the disk goes on.
-  Awaitable<void> Kill();
+  /// Kills the process, and the power may go with it.
+  Awaitable<void> Kill(testing::CrashMode mode);
   /// Ends it in order.
   Awaitable<void> Drain();
 

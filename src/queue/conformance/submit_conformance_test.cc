@@ -156,6 +156,24 @@ TEST_P(SubmitConformance, SameKeyOtherContentIsRefused) {
   EXPECT_EQ(queue().Stats({}).total(), 1u);
 }
 
+// A key that is known already makes "that spec" and "that task" one parent.
+TEST_P(SubmitConformance, AParentThatIsNamedTwiceOverItsKeyCountsOnce) {
+  TaskId parent = Submit(Keyed("k"));
+  TaskSpec child = Spec();
+  child.parents = {InThisCall(0), parent};
+  TaskId id = SubmitAll({Keyed("k"), child})[1];
+  EXPECT_THAT(Get(id).spec.parents, ElementsAre(parent));
+  EXPECT_THAT(Complete(RunOne()), Succeeds());
+  EXPECT_EQ(StateOf(id), State::kQueued);
+}
+
+TEST_P(SubmitConformance, ATaskThatIsItsOwnParentOverItsKeyIsACycle) {
+  TaskSpec first = Keyed("k");
+  first.parents = {InThisCall(1)};
+  EXPECT_THAT(TrySubmit({first, Keyed("k")}), FailsWith(Code::kInvalidArgument));
+  EXPECT_EQ(queue().Stats({}).total(), 0u);
+}
+
 TEST_P(SubmitConformance, SameKeyWithinOneCallIsOneTask) {
   auto ids = SubmitAll({Keyed("k"), Spec(), Keyed("k")});
   EXPECT_EQ(ids[0], ids[2]);

@@ -111,6 +111,7 @@ TEST_F(GroupCommitTest, AFailureIsFinalForAllThatWaitAndAllThatCome) {
   EXPECT_THAT(failed_, ElementsAre(2, 1));
   journal_->fail = false;
   sim_.Run(Write(*this, 3));
+  sim_.RunUntilIdle();
   EXPECT_THAT(failed_, ElementsAre(2, 1, 3));
   EXPECT_TRUE(journal_->commits.empty());
 }
@@ -307,6 +308,28 @@ TEST(LocalQueueFailureTest, NothingIsGivenOutThatStandsOnAFailedCommit) {
   }(*queue, child));
   ASSERT_TRUE(sim.RunUntil([&child] { return child.has_value(); }));
   EXPECT_FALSE(child->has_value());
+}
+
+// Who repeats a submission under its key is told when the first one is durable, not before.
+TEST(LocalQueueFailureTest, ARepeatedSubmissionIsAcknowledgedWithTheFirst) {
+  testing::SimRuntime sim;
+  auto store = std::make_shared<MemoryStore>();
+  auto queue = MakeLocalQueue(sim, MakeMemoryJournal(store));
+  ASSERT_TRUE(sim.Run(queue->Open()));
+  store->FailCommits(base::Error(base::Code::kUnavailable, "broken"));
+  model::TaskSpec spec;
+  spec.lane = "m";
+  spec.idempotency_key = "k";
+  std::vector<bool> acknowledged;
+  for (int i = 0; i < 2; ++i) {
+    sim.SpawnDetached(
+        [](Queue& q, model::TaskSpec one, std::vector<bool>& out) -> runtime::Awaitable<void> {
+          auto ids = co_await q.Submit({std::move(one)});
+          out.push_back(ids.has_value());
+        }(*queue, spec, acknowledged));
+  }
+  ASSERT_TRUE(sim.RunUntil([&acknowledged] { return acknowledged.size() == 2; }));
+  EXPECT_THAT(acknowledged, ElementsAre(false, false));
 }
 
 // A task that is cancelled while its claim waits for the disk is not handed out.

@@ -176,6 +176,8 @@ class LocalQueue final : public Queue {
 
   // --- submit.cc
   base::Result<std::vector<Slot>> Plan(const std::vector<model::TaskSpec>& specs) const;
+  static std::optional<size_t> FindCycle(const std::vector<model::TaskSpec>& specs,
+                                         const std::vector<Slot>& slots);
   base::Result<> CheckSpec(const model::TaskSpec& spec) const;
   static base::Result<> CheckLifetime(const model::TaskSpec& spec);
   base::Result<> CheckTimes(const model::TaskSpec& spec) const;

@@ -20,28 +20,10 @@ namespace {
 constexpr size_t kMaxSpecs = 10'000;
 constexpr size_t kMaxParents = 10'000;
 
-// An index that waits for itself over parents of the same call; nullopt: there is none.
-std::optional<size_t> FindCycle(const std::vector<TaskSpec>& specs) {
-  std::vector<std::vector<size_t>> children(specs.size());
-  std::vector<size_t> waits_for(specs.size());
-  std::vector<size_t> free;
-  for (size_t i = 0; i < specs.size(); ++i) {
-    for (TaskId parent : specs[i].parents) {
-      auto index = IndexInThisCall(parent);
-      if (!index || *index >= specs.size()) continue;
-      children[*index].push_back(i);
-      ++waits_for[i];
-    }
-    if (waits_for[i] == 0) free.push_back(i);
-  }
-  for (size_t next = 0; next < free.size(); ++next) {
-    for (size_t child : children[free[next]]) {
-      if (--waits_for[child] == 0) free.push_back(child);
-    }
-  }
-  auto stuck = std::ranges::find_if(waits_for, [](size_t count) { return count > 0; });
-  if (stuck == waits_for.end()) return std::nullopt;
-  return static_cast<size_t>(stuck - waits_for.begin());
+// Two names may turn out to mean one task.
+void DropRepeated(std::vector<TaskId>& ids) {
+  std::unordered_set<TaskId> seen;
+  std::erase_if(ids, [&seen](TaskId id) { return !seen.insert(id).second; });
 }
 
 }  // namespace
@@ -86,11 +68,38 @@ base::Result<std::vector<LocalQueue::Slot>> LocalQueue::Plan(
     if (auto checked = CheckTimes(specs[i]); !checked) return named(i, checked.error());
     if (auto checked = CheckParents(specs, i); !checked) return named(i, checked.error());
   }
-  if (auto stuck = FindCycle(specs)) {
+  if (auto stuck = FindCycle(specs, slots)) {
     return named(*stuck, WrongField("parents", "form a cycle within this submission"));
   }
   INFERQ_TRY(CheckRoom(specs, slots));
   return slots;
+}
+
+// An index that waits for itself over parents of the same call; nullopt: there is none.
+std::optional<size_t> LocalQueue::FindCycle(const std::vector<TaskSpec>& specs,
+                                            const std::vector<Slot>& slots) {
+  std::vector<std::vector<size_t>> children(specs.size());
+  std::vector<size_t> waits_for(specs.size());
+  std::vector<size_t> free;
+  for (size_t i = 0; i < specs.size(); ++i) {
+    for (TaskId parent : specs[i].parents) {
+      auto index = IndexInThisCall(parent);
+      if (!slots[i].fresh() || !index || *index >= specs.size()) continue;
+      size_t meant = slots[*index].same_as.value_or(*index);
+      if (slots[meant].existing) continue;
+      children[meant].push_back(i);
+      ++waits_for[i];
+    }
+    if (waits_for[i] == 0) free.push_back(i);
+  }
+  for (size_t next = 0; next < free.size(); ++next) {
+    for (size_t child : children[free[next]]) {
+      if (--waits_for[child] == 0) free.push_back(child);
+    }
+  }
+  auto stuck = std::ranges::find_if(waits_for, [](size_t count) { return count > 0; });
+  if (stuck == waits_for.end()) return std::nullopt;
+  return static_cast<size_t>(stuck - waits_for.begin());
 }
 
 // What cannot depend on the time or on other tasks, so that a repeated submission passes again.
@@ -252,6 +261,7 @@ std::vector<TaskId> LocalQueue::Apply(std::vector<TaskSpec> specs, const std::ve
   for (size_t i = 0; i < specs.size(); ++i) {
     if (!slots[i].fresh()) continue;
     std::ranges::for_each(specs[i].parents, resolve);
+    DropRepeated(specs[i].parents);
     added.push_back(tasks_.Find(ids[i]));
     AddTask(*added.back(), std::move(specs[i]));
   }
