@@ -202,6 +202,10 @@ TEST_F(DirBlobStoreTest, ALogThatRestsHasNoFileOpen) {
   EXPECT_EQ(OpenFiles(), before);
   EXPECT_EQ(store_->Append(log, "two;").value(), (Extent{log, 4, 4}));
   ASSERT_TRUE(store_->Sync(log));
+  ASSERT_TRUE(store_->Append(log, "three;"));
+  store_->RestLog(log);
+  EXPECT_EQ(OpenFiles(), before + 1) << "not synced since";
+  ASSERT_TRUE(store_->Sync(log));
   ASSERT_TRUE(store_->TruncateLog(log, 6));
   store_->RestLog(log);
   EXPECT_EQ(OpenFiles(), before + 1) << "nor is a cut";

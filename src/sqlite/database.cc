@@ -47,7 +47,7 @@ Code CodeOf(int sqlite_code) {
 int ErrnoOfLog(sqlite3* db) {
   sqlite3_file* log = nullptr;
   int reason = 0;
-  sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+  sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, static_cast<void*>(&log));
   if (log != nullptr && log->pMethods != nullptr) {
     log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &reason);
   }
