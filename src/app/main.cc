@@ -10,6 +10,7 @@
 #include "app/key_command.h"
 #include "app/run_command.h"
 #include "app/serve_command.h"
+#include "app/store_command.h"
 #include "app/version.h"
 
 namespace {
@@ -40,6 +41,7 @@ int main(int argc, char** argv) {
   app::FileCommand file(root);
   app::KeyCommand key(root);
   app::ConfigCommand config(root);
+  app::StoreCommand store(root);
   app::DescribeEngineCommand(root);
   try {
     root.parse(argc, argv);
@@ -53,5 +55,6 @@ int main(int argc, char** argv) {
   if (file.chosen()) return file.Execute();
   if (key.chosen()) return key.Execute();
   if (config.chosen()) return config.Execute();
+  if (store.chosen()) return store.Execute();
   return run.Execute();
 }
