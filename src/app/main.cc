@@ -11,6 +11,7 @@
 #include "app/key_command.h"
 #include "app/run_command.h"
 #include "app/serve_command.h"
+#include "app/store_command.h"
 #include "app/version.h"
 
 namespace {
@@ -42,6 +43,7 @@ int main(int argc, char** argv) {
   app::KeyCommand key(root);
   app::ConfigCommand config(root);
   app::BenchCommand bench(root);
+  app::StoreCommand store(root);
   app::DescribeEngineCommand(root);
   try {
     root.parse(argc, argv);
@@ -56,5 +58,6 @@ int main(int argc, char** argv) {
   if (key.chosen()) return key.Execute();
   if (config.chosen()) return config.Execute();
   if (bench.chosen()) return bench.Execute();
+  if (store.chosen()) return store.Execute();
   return run.Execute();
 }

@@ -61,6 +61,19 @@ base::Result<> Store::Open(const Visitor& visitor) {
   return opened;
 }
 
+base::Result<> Store::Read(const Visitor& visitor) {
+  auto read = [&]() -> base::Result<> {
+    INFERQ_TRY(sqlite::OpenReader(db_, path_, vfs_, kFormat));
+    INFERQ_TRY(db_.Exec("BEGIN"));
+    INFERQ_ASSIGN(auto damage, db_.FindDamage());
+    if (!damage.empty()) return base::Fail(Code::kDataLoss, "SQLite: {}", damage[0]);
+    return Visit(visitor);
+  };
+  base::Result<> done = read();
+  Close();
+  return done;
+}
+
 base::Result<> Store::Prepare() {
   statements_ = std::make_unique<Statements>();
   Statements& s = *statements_;

@@ -40,6 +40,9 @@ class Store {
 
   /// See sqlite::OpenStore; kDataLoss: a row is damaged. Closed again if it fails.
   base::Result<> Open(const Visitor& visitor);
+  /// Shows one moment of what is stored, also beside a process that has it open, and is closed
+  /// then. kDataLoss: a row or the file is damaged.
+  base::Result<> Read(const Visitor& visitor);
   /// All of it or nothing, durable at the return.
   base::Result<> Commit(const ChangeSet& changes);
   void Close();

@@ -201,6 +201,19 @@ base::Result<> Database::Checkpoint() {
 
 bool Database::in_transaction() const { return sqlite3_get_autocommit(db_) == 0; }
 
+base::Result<std::vector<std::string>> Database::FindDamage() {
+  Row row;
+  INFERQ_TRY(row.Prepare(*this, "PRAGMA integrity_check"));
+  std::vector<std::string> found;
+  while (true) {
+    INFERQ_ASSIGN(bool more, row.Step());
+    if (!more) break;
+    found.push_back(row.TakeText());
+  }
+  if (found.size() == 1 && found[0] == "ok") found.clear();
+  return found;
+}
+
 base::Result<> Database::CopyTo(const std::string& path) {
   Database copy;
   INFERQ_TRY(copy.Open(path, ""));

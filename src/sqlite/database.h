@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 #include "base/file_lock.h"
@@ -62,6 +63,8 @@ class Database {
   /// locked and no transaction is under way. Does nothing when the log is empty.
   base::Result<> Rewrite();
   bool in_transaction() const;
+  /// What is wrong with the structure of the file, in SQLite's words; empty: nothing. Reads all.
+  base::Result<std::vector<std::string>> FindDamage();
   /// Writes what it sees now into a new file, durable but for its name.
   base::Result<> CopyTo(const std::string& path);
 

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <memory>
 
 #include "base/file_system.h"
 
@@ -263,6 +264,20 @@ TEST_F(StoreTest, ASecondWriterOfASharedFileIsRefused) {
   EXPECT_THAT(refused.error().message(), HasSubstr("another process"));
 }
 
+TEST_F(StoreTest, AnInferqThatKnowsNoReadersAndThisOneKeepEachOtherOut) {
+  auto old = std::make_unique<Database>();
+  ASSERT_TRUE(Open(*old));
+  Database db;
+  auto refused = OpenStore(db, path_, "", kShared);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code(), Code::kFailedPrecondition);
+  old.reset();
+  ASSERT_TRUE(OpenStore(db, path_, "", kShared));
+  old = std::make_unique<Database>();
+  EXPECT_FALSE(Open(*old).has_value());
+  EXPECT_TRUE(Put(db, 1));
+}
+
 TEST_F(StoreTest, AReaderRefusesOtherVersions) {
   Format older = kShared;
   older.versions = std::span(kVersions).first(1);
@@ -270,7 +285,9 @@ TEST_F(StoreTest, AReaderRefusesOtherVersions) {
   ASSERT_TRUE(OpenStore(db, path_, "", older));
   db.Close();
   Database reader;
-  EXPECT_THAT(OpenReader(reader, path_, "", kShared).error().message(), HasSubstr("has format 1"));
+  auto refused = OpenReader(reader, path_, "", kShared);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_THAT(refused.error().message(), HasSubstr("has format 1"));
   ASSERT_TRUE(OpenStore(db, path_, "", kShared));
   EXPECT_TRUE(OpenReader(reader, path_, "", kShared));
   EXPECT_THAT(OpenReader(reader, path_, "", older).error().message(), HasSubstr("has format 2"));

@@ -128,14 +128,9 @@ void JournalChecker::Problem(std::string text) {
 }
 
 base::Result<> JournalChecker::CheckStructure() {
-  Row row;
-  INFERQ_TRY(row.Prepare(db_, "PRAGMA integrity_check"));
-  while (true) {
-    INFERQ_ASSIGN(bool more, row.Step());
-    if (!more) return {};
-    std::string text = row.TakeText();
-    if (text != "ok") Problem("SQLite: " + text);
-  }
+  INFERQ_ASSIGN(auto damage, db_.FindDamage());
+  for (const std::string& text : damage) Problem("SQLite: " + text);
+  return {};
 }
 
 template <class T>

@@ -3,8 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/file_system.h"
@@ -268,6 +270,54 @@ TEST_F(SqliteJournalTest, AReaderIsBesideTheWriter) {
   ASSERT_TRUE(journal->Commit(more));
   EXPECT_EQ((*reader)->Line(model::BatchId{21}, 6).value()->finish_sequence, 106u);
   EXPECT_TRUE((*reader)->Lines(model::BatchId{23}, 0, 10).value().empty()) << "is forgotten";
+}
+
+TEST_F(SqliteJournalTest, AReaderOfAnotherThreadSeesWholeCommits) {
+  auto journal = Make();
+  ASSERT_TRUE(journal->Open(Visitor()));
+  auto reader = journal->NewReader();
+  ASSERT_TRUE(reader);
+  std::atomic<bool> done = false;
+  std::atomic<int> torn = 0, failed = 0;
+  std::thread reading([&] {
+    while (!done) {
+      auto lines = (*reader)->Lines(model::BatchId{21}, 0, 10'000);
+      if (!lines) ++failed;
+      if (lines && lines->size() % 10 != 0) ++torn;
+    }
+  });
+  for (uint64_t finish = 1; finish < 2000;) {
+    ChangeSet changes;
+    for (int i = 0; i < 10; ++i, ++finish) changes.lines.push_back(SomeLine(21, finish, finish));
+    EXPECT_TRUE(journal->Commit(changes));
+    EXPECT_TRUE(journal->Maintain());
+  }
+  done = true;
+  reading.join();
+  EXPECT_EQ(torn, 0);
+  EXPECT_EQ(failed, 0);
+}
+
+TEST_F(SqliteJournalTest, AForgottenBatchIsRemovedSliceBySlice) {
+  auto journal = Make();
+  ASSERT_TRUE(journal->Open(Visitor()));
+  ChangeSet changes;
+  for (uint64_t i = 0; i < 2500; ++i) changes.lines.push_back(SomeLine(21, i, i + 1));
+  changes.batches = {SomeBatch(21, 2500)};
+  changes.batches[0].forgotten = true;
+  ASSERT_TRUE(journal->Commit(changes));
+  auto left = [this] {
+    sqlite::Database db;
+    EXPECT_TRUE(db.Open(path_, "", sqlite::Access::kRead));
+    return db.QueryInt("SELECT count(*) FROM line").value_or(-1);
+  };
+  EXPECT_TRUE(journal->Maintain().value());
+  EXPECT_EQ(left(), 1500);
+  EXPECT_TRUE(journal->Maintain().value());
+  EXPECT_EQ(left(), 500);
+  while (journal->Maintain().value()) {
+  }
+  EXPECT_EQ(left(), 0);
 }
 
 // A commit of about `megabytes`.
