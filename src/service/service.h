@@ -153,9 +153,9 @@ struct TaskView {
 };
 
 struct TaskList {
-  std::optional<model::State> status;
-  std::string kind;   ///< "": all.
-  std::string after;  ///< Id of a task; "": from the first.
+  std::optional<model::State> status{};
+  std::string kind{};   ///< "": all.
+  std::string after{};  ///< Id of a task; "": from the first.
   uint32_t limit = 100;
 };
 struct TaskPage {
