@@ -27,6 +27,8 @@ std::string LaneThreadName(uint32_t lane, int index) {
       return "results";
     case kCatalogLane:
       return "catalog";
+    case kRequestLane:
+      return "requests";
     default:
       return fmt::format("lane-{}", lane);
   }

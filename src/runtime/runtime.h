@@ -63,6 +63,7 @@ inline constexpr uint32_t kAnyLane = 0;      ///< Pool threads `block-N`, no ord
 inline constexpr uint32_t kJournalLane = 1;  ///< Thread `journal`: writes and group commit.
 inline constexpr uint32_t kResultLane = 2;   ///< Thread `results`: the append log of results.
 inline constexpr uint32_t kCatalogLane = 3;  ///< Thread `catalog`: writes of files and batches.
+inline constexpr uint32_t kRequestLane = 4;  ///< Thread `requests`: the append log of requests.
 
 // Readers may stop here.
 

@@ -21,7 +21,7 @@ Awaitable<void> ResultLog::WriteGroup() {
   writing_ = true;
   auto group = std::make_shared<Group>(std::exchange(waiting_, {}));
   auto work = [group, blobs = &blobs_, log = log_] { return AppendAll(*blobs, log, *group); };
-  base::Result<> written = co_await runtime_.RunBlocking(runtime::kResultLane, work);
+  base::Result<> written = co_await runtime_.RunBlocking(lane_, work);
   for (auto& pending : *group) {
     if (!written) pending->extent = std::unexpected(written.error());
     pending->done = true;

@@ -13,16 +13,18 @@ namespace inferq::service {
 
 using runtime::Awaitable;
 
-/// The one append log of results. Everything that waits while a write is under way goes into the
-/// next one, with one fsync for all of them (group commit).
+/// An append log, of results or of requests. Everything that waits while a write is under way goes
+/// into the next one, with one fsync for all of them (group commit).
 ///
 /// A result is appended here first and then recorded with the task (Queue::Complete), so a crash
 /// between the two leaves bytes that no record points to; they are ignored. Calls on the strand of
 /// `runtime`.
 class ResultLog {
  public:
-  ResultLog(runtime::Runtime& runtime, blob::BlobStore& blobs, blob::BlobId log)
-      : runtime_(runtime), blobs_(blobs), log_(log), written_(runtime) {}
+  /// @param lane  where it blocks: its own, so that two logs do not wait for each other's fsync.
+  ResultLog(runtime::Runtime& runtime, blob::BlobStore& blobs, blob::BlobId log,
+            uint32_t lane = runtime::kResultLane)
+      : runtime_(runtime), blobs_(blobs), log_(log), lane_(lane), written_(runtime) {}
 
   /// Resumes when `line` is durable. After a failure the log takes nothing more: restart and
   /// recover.
@@ -43,6 +45,7 @@ class ResultLog {
   runtime::Runtime& runtime_;
   blob::BlobStore& blobs_;
   const blob::BlobId log_;
+  const uint32_t lane_;
   runtime::Event written_;
   Group waiting_;
   bool writing_ = false;

@@ -113,8 +113,8 @@ Awaitable<Result<>> Station::Open() {
 Awaitable<Result<>> Station::OpenTasks() {
   auto open_log = [blobs = blobs_] { return blobs->OpenLog(kRequestsLog); };
   INFERQ_CO_ASSIGN(blob::BlobId log,
-                   co_await env_.runtime.RunBlocking(runtime::kResultLane, open_log));
-  requests_ = std::make_unique<ResultLog>(env_.runtime, *blobs_, log);
+                   co_await env_.runtime.RunBlocking(runtime::kRequestLane, open_log));
+  requests_ = std::make_unique<ResultLog>(env_.runtime, *blobs_, log, runtime::kRequestLane);
   refs_->Hold(log);
   auto find_batch = [this](const Caller& caller, const std::string& id) -> Result<model::BatchId> {
     INFERQ_ASSIGN(BatchView batch, batches_->Get(caller, id));
