@@ -2,10 +2,12 @@
 
 #include <map>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "api/options.h"
 #include "base/clock.h"
+#include "base/mutex.h"
 #include "http/server.h"
 #include "obs/log.h"
 #include "obs/metrics.h"
@@ -40,6 +42,11 @@ class ServeObserver final : public service::Observer {
   void RequestEnded(const api::AccessRecord& record);
 
  private:
+  struct RequestSeries {
+    obs::Histogram seconds;
+    obs::Counter count;
+  };
+  RequestSeries SeriesOf(const api::AccessRecord& record);
   static void Count(obs::Counter& counter, double now, double& seen);
 
   const base::Clock& clock_;
@@ -53,6 +60,10 @@ class ServeObserver final : public service::Observer {
   double commits_seen_ = 0;
   double commit_seconds_seen_ = 0;
   std::map<std::string, obs::Gauge> by_state_;
+  // By method, route and status, all of which have few values.
+  using RequestKey = std::tuple<std::string, std::string, int>;
+  base::Mutex mu_;
+  std::map<RequestKey, RequestSeries, std::less<>> requests_ GUARDED_BY(mu_);
 };
 
 }  // namespace inferq::app
