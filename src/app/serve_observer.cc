@@ -123,6 +123,37 @@ void ServeObserver::AttemptEnded(const queue::ClaimedTask& task, const service::
               {"trace_id", obs::TraceIdOf(task.spec.traceparent)}});
 }
 
+// One count for each call, not for each task: these calls come by the thousand.
+
+void ServeObserver::TasksSubmitted(const service::Caller& caller, uint64_t count) {
+  metrics_
+      .MakeCounter("inferq_tasks_submitted_total", "Single tasks that were accepted.",
+                   {{"tenant", caller.tenant}})
+      .Add(static_cast<double>(count));
+}
+
+void ServeObserver::TasksClaimed(const service::Caller& caller, uint64_t count) {
+  metrics_
+      .MakeCounter("inferq_worker_claimed_total", "Tasks that external workers began.",
+                   {{"tenant", caller.tenant}})
+      .Add(static_cast<double>(count));
+}
+
+void ServeObserver::TasksReported(const service::Caller& caller, std::string_view how,
+                                  const std::vector<base::Result<>>& outcomes) {
+  auto refused = static_cast<size_t>(
+      std::ranges::count_if(outcomes, [](const base::Result<>& outcome) { return !outcome; }));
+  auto count = [&](std::string_view result, size_t tasks) {
+    if (tasks == 0) return;
+    metrics_
+        .MakeCounter("inferq_worker_reported_total", "Tasks that external workers reported on.",
+                     {{"tenant", caller.tenant}, {"result", std::string(result)}})
+        .Add(static_cast<double>(tasks));
+  };
+  count(how, outcomes.size() - refused);
+  count("refused", refused);
+}
+
 void ServeObserver::ModelLoaded(const std::string& model) {
   metrics_.MakeCounter("inferq_engine_starts_total", "Engines that got ready.", {{"model", model}})
       .Add();

@@ -2,8 +2,10 @@
 
 #include <map>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 #include "api/options.h"
 #include "base/clock.h"
@@ -30,6 +32,10 @@ class ServeObserver final : public service::Observer {
   void FileDeleted(const model::FileRecord& file) override;
   void BatchMoved(const model::BatchRecord& batch) override;
   void AttemptEnded(const queue::ClaimedTask& task, const service::Attempt& attempt) override;
+  void TasksSubmitted(const service::Caller& caller, uint64_t count) override;
+  void TasksClaimed(const service::Caller& caller, uint64_t count) override;
+  void TasksReported(const service::Caller& caller, std::string_view how,
+                     const std::vector<base::Result<>>& outcomes) override;
   void ModelLoaded(const std::string& model) override;
   void ModelUnloaded(const std::string& model) override;
   void ModelFailed(const std::string& model, const base::Error& error) override;

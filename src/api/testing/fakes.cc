@@ -45,6 +45,7 @@ void FakeExchange::AddHeader(std::string name, std::string value) {
 
 Awaitable<Result<>> FakeExchange::Send(int code, http::Headers more, std::string bytes) {
   auto begun = co_await Begin(code, std::move(more), bytes.size());
+  if (fail_send) co_return Fail(Code::kUnavailable, "the client is gone");
   answer = std::move(bytes);
   ended = true;
   co_return begun;

@@ -26,6 +26,7 @@ class FakeExchange final : public http::Exchange {
   bool told_length = true;                ///< Content-Length was sent.
   std::optional<base::Error> read_error;  ///< Of the body, at its end.
   int writes_until_gone = -1;             ///< Then Write fails; -1: never.
+  bool fail_send = false;                 ///< Send fails: the client is gone.
 
   // What the client got.
   int status = 0;
