@@ -17,14 +17,16 @@ constexpr double kCalibrateSeconds = 1;
 class PickupLoad {
  public:
   PickupLoad(BenchSession& session, double rate)
-      : session_(session), clients_(std::max(session.flags().clients / 2, 1u)), rate_(rate) {}
+      : session_(session),
+        clients_(std::max(session.flags().clients / 2, 1u)),
+        rate_(rate),
+        pace_(rate) {}
 
   Awaitable<void> Run(std::string what, double seconds) {
     auto client = [this](uint32_t number) {
       return number < clients_ ? Worker(number) : Producer();
     };
     producers_ = clients_;
-    pace_ = Pace(session_.Now(), rate_);
     co_await session_.Drive(std::move(what), 2 * clients_, client, seconds);
   }
 
@@ -113,7 +115,7 @@ class PickupLoad {
   BenchSession& session_;
   const uint32_t clients_;
   const double rate_;
-  Pace pace_{SteadyTime{}, 0};
+  Pace pace_;
   uint32_t producers_ = 0;
   std::vector<Task> tasks_;
   uint64_t submitted_ = 0;

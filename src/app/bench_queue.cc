@@ -15,11 +15,13 @@ constexpr int kMostRefusalsAtTheEnd = 10;
 /// whichever client asks next. A task's payload is the number of its chunk.
 class QueueLoad {
  public:
-  explicit QueueLoad(BenchSession& session) : session_(session), flags_(session.flags()) {}
+  explicit QueueLoad(BenchSession& session)
+      : session_(session),
+        flags_(session.flags()),
+        pace_(session.flags().rate / session.flags().chunk) {}
 
   Awaitable<Result<>> Run() {
     auto client = [this](uint32_t number) { return Client(number); };
-    pace_ = Pace(session_.Now(), flags_.rate / flags_.chunk);
     co_await session_.Drive("load", flags_.clients, client, flags_.seconds);
     Print();
     co_return Result<>{};
@@ -119,7 +121,7 @@ class QueueLoad {
 
   BenchSession& session_;
   const BenchFlags& flags_;
-  Pace pace_{SteadyTime{}, 0};
+  Pace pace_;                             // of chunks
   std::vector<SteadyTime> acknowledged_;  // by chunk; max(): not yet
   uint64_t submitted_ = 0;
   uint64_t completed_ = 0;

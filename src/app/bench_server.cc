@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <cerrno>
+#include <filesystem>
 
 #include "base/file_system.h"
 #include "runtime/local_socket.h"
@@ -63,7 +64,11 @@ Awaitable<Result<>> BenchServer::Start() {
 Result<> BenchServer::Spawn() {
   INFERQ_ASSIGN(auto pair, runtime::MakeLocalSocketPair(runtime_));
   INFERQ_ASSIGN(auto log, OpenLog(directory_ + "/server.log"));
-  runtime::Command command{.path = "/proc/self/exe",
+  // By its name, so that it can be told from this process.
+  std::error_code failed;
+  std::string self = std::filesystem::read_symlink("/proc/self/exe", failed);
+  if (failed) return base::Fail(Code::kUnavailable, "/proc/self/exe: {}", failed.message());
+  runtime::Command command{.path = std::move(self),
                            .arguments = {"serve", "--config", directory_ + "/inferq.toml", "--data",
                                          directory_ + "/store"},
                            .descriptors = {}};

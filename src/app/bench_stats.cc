@@ -14,6 +14,7 @@ double Latencies::Percentile(double part) const {
 
 base::SteadyTime Pace::Next(base::SteadyTime now) {
   if (rate_ <= 0) return now;
+  if (sent_ == 0) begin_ = now;
   double micros = static_cast<double>(sent_++) * 1e6 / rate_;
   return begin_ + base::Micros(std::llround(micros));
 }

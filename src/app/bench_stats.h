@@ -28,16 +28,17 @@ class Latencies {
 
 /// When each request is meant to be sent. With a rate that does not depend on answers: whoever is
 /// late sends at once, and is charged from the intended time, so a stalled server cannot hide the
-/// requests that a stalled client did not send. Without a rate: now.
+/// requests that a stalled client did not send. Without a rate: now. The first is meant for when it
+/// is asked for.
 class Pace {
  public:
   /// @param rate  a second; 0: as fast as answers come.
-  Pace(base::SteadyTime begin, double rate) : begin_(begin), rate_(rate) {}
+  explicit Pace(double rate) : rate_(rate) {}
   base::SteadyTime Next(base::SteadyTime now);
 
  private:
-  base::SteadyTime begin_;
   double rate_;
+  base::SteadyTime begin_{};
   uint64_t sent_ = 0;
 };
 

@@ -40,7 +40,7 @@ TEST(LatenciesTest, BeforeTheAcknowledgementIsNoTimeAtAll) {
 
 TEST(PaceTest, IntendedTimesDoNotDependOnWhenOneAsks) {
   SteadyTime begin(10s);
-  Pace pace(begin, 4000);
+  Pace pace(4000);
   EXPECT_EQ(pace.Next(begin), begin);
   EXPECT_EQ(pace.Next(begin + 5s), begin + 250us);  // late: charged from its own time
   EXPECT_EQ(pace.Next(begin), begin + 500us);
@@ -48,13 +48,13 @@ TEST(PaceTest, IntendedTimesDoNotDependOnWhenOneAsks) {
 
 TEST(PaceTest, FractionsOfAMicrosecondDoNotAddUp) {
   SteadyTime begin(10s);
-  Pace pace(begin, 3);
+  Pace pace(3);
   for (int i = 0; i < 3000; ++i) pace.Next(begin);
   EXPECT_EQ(pace.Next(begin), begin + 1000s);
 }
 
 TEST(PaceTest, WithoutARateItIsNow) {
-  Pace pace(SteadyTime(1s), 0);
+  Pace pace(0);
   EXPECT_EQ(pace.Next(SteadyTime(7s)), SteadyTime(7s));
 }
 

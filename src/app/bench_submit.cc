@@ -11,11 +11,11 @@ namespace {
 
 class SubmitLoad {
  public:
-  explicit SubmitLoad(BenchSession& session) : session_(session), flags_(session.flags()) {}
+  explicit SubmitLoad(BenchSession& session)
+      : session_(session), flags_(session.flags()), pace_(session.flags().rate) {}
 
   Awaitable<Result<>> Run() {
     auto client = [this](uint32_t) { return Client(); };
-    pace_ = Pace(session_.Now(), flags_.rate);
     co_await session_.Drive("load", flags_.clients, client, flags_.seconds);
     Print();
     co_return Result<>{};
@@ -57,7 +57,7 @@ class SubmitLoad {
 
   BenchSession& session_;
   const BenchFlags& flags_;
-  Pace pace_{SteadyTime{}, 0};
+  Pace pace_;
   uint64_t sent_ = 0;
   uint64_t submitted_ = 0;
   uint64_t in_window_ = 0;

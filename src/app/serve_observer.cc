@@ -27,7 +27,7 @@ std::string_view AttemptName(service::Attempt::Result result) {
 }
 
 // Labels have few values, whatever clients send.
-std::string MethodLabel(const std::string& method) {
+std::string_view MethodLabel(std::string_view method) {
   constexpr std::string_view kKnown[] = {"GET",   "HEAD",   "POST",   "PUT",
                                          "PATCH", "DELETE", "OPTIONS"};
   return std::ranges::find(kKnown, method) != std::end(kKnown) ? method : "other";
@@ -218,13 +218,28 @@ void ServeObserver::WatchServer(const http::ServerCounters& counters) {
   });
 }
 
-void ServeObserver::RequestEnded(const api::AccessRecord& record) {
-  obs::Labels labels{{"method", MethodLabel(record.method)}, {"route", std::string(record.route)}};
-  metrics_
-      .MakeHistogram("inferq_http_request_seconds", "From head to the end of the answer.", labels)
-      .Observe(Seconds(record.duration));
+// Found once and kept: a registry makes a series anew, with all its buckets, to see whether it has
+// it.
+ServeObserver::RequestSeries ServeObserver::SeriesOf(const api::AccessRecord& record) {
+  std::string_view method = MethodLabel(record.method);
+  base::MutexLock lock(mu_);
+  auto found = requests_.find(std::make_tuple(method, record.route, record.status));
+  if (found != requests_.end()) return found->second;
+  obs::Labels labels{{"method", std::string(method)}, {"route", std::string(record.route)}};
+  auto seconds = metrics_.MakeHistogram("inferq_http_request_seconds",
+                                        "From head to the end of the answer.", labels);
   labels["status"] = std::to_string(record.status);
-  metrics_.MakeCounter("inferq_http_requests_total", "Requests that ended.", labels).Add();
+  RequestSeries made{
+      .seconds = seconds,
+      .count = metrics_.MakeCounter("inferq_http_requests_total", "Requests that ended.", labels)};
+  RequestKey key(method, record.route, record.status);
+  return requests_.emplace(std::move(key), made).first->second;
+}
+
+void ServeObserver::RequestEnded(const api::AccessRecord& record) {
+  RequestSeries series = SeriesOf(record);
+  series.seconds.Observe(Seconds(record.duration));
+  series.count.Add();
   log_.Write(LevelOf(record.status), "http.request",
              {{"method", record.method},
               {"route", record.route},

@@ -3,11 +3,13 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "api/options.h"
 #include "base/clock.h"
+#include "base/mutex.h"
 #include "http/server.h"
 #include "obs/log.h"
 #include "obs/metrics.h"
@@ -46,6 +48,11 @@ class ServeObserver final : public service::Observer {
   void RequestEnded(const api::AccessRecord& record);
 
  private:
+  struct RequestSeries {
+    obs::Histogram seconds;
+    obs::Counter count;
+  };
+  RequestSeries SeriesOf(const api::AccessRecord& record);
   static void Count(obs::Counter& counter, double now, double& seen);
 
   const base::Clock& clock_;
@@ -59,6 +66,10 @@ class ServeObserver final : public service::Observer {
   double commits_seen_ = 0;
   double commit_seconds_seen_ = 0;
   std::map<std::string, obs::Gauge> by_state_;
+  // By method, route and status, all of which have few values.
+  using RequestKey = std::tuple<std::string, std::string, int>;
+  base::Mutex mu_;
+  std::map<RequestKey, RequestSeries, std::less<>> requests_ GUARDED_BY(mu_);
 };
 
 }  // namespace inferq::app

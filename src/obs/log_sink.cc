@@ -1,6 +1,7 @@
 #include "obs/log_sink.h"
 
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,8 +15,16 @@ constexpr int kPatienceMs = 100;
 
 }  // namespace
 
+// There is always room in a file (or none on its disk, which the write tells), so a line of its log
+// costs one system call.
+bool FdSink::CanBeFull(int fd) {
+  struct stat about{};
+  return ::fstat(fd, &about) != 0 || !S_ISREG(about.st_mode);
+}
+
 // Only the first line that finds no room waits for it.
 bool FdSink::WaitForRoom() {
+  if (!waits_) return true;
   pollfd room{.fd = fd_, .events = POLLOUT, .revents = 0};
   return ::poll(&room, 1, dropped_ == 0 ? kPatienceMs : 0) == 1;
 }

@@ -16,7 +16,7 @@ class FdSink final : public spdlog::sinks::sink {
  public:
   /// @param describe_drops  the line that tells how many lines were dropped.
   FdSink(int fd, std::function<std::string(uint64_t)> describe_drops)
-      : fd_(fd), describe_drops_(std::move(describe_drops)) {}
+      : fd_(fd), waits_(CanBeFull(fd)), describe_drops_(std::move(describe_drops)) {}
 
   void log(const spdlog::details::log_msg& message) override;
   void flush() override {}
@@ -25,10 +25,12 @@ class FdSink final : public spdlog::sinks::sink {
   void set_formatter(std::unique_ptr<spdlog::formatter>) override {}
 
  private:
+  static bool CanBeFull(int fd);
   bool WriteLine(std::string_view line) REQUIRES(mu_);
   bool WaitForRoom() REQUIRES(mu_);
 
   const int fd_;
+  const bool waits_;
   const std::function<std::string(uint64_t)> describe_drops_;
   base::Mutex mu_;
   uint64_t dropped_ GUARDED_BY(mu_) = 0;  // since the last line that went out

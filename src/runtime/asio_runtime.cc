@@ -29,6 +29,8 @@ std::string LaneThreadName(uint32_t lane, int index) {
       return "catalog";
     case kReadLane:
       return "reader";
+    case kRequestLane:
+      return "requests";
     default:
       return fmt::format("lane-{}", lane);
   }

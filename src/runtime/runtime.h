@@ -64,6 +64,7 @@ inline constexpr uint32_t kJournalLane = 1;  ///< Thread `journal`: writes and g
 inline constexpr uint32_t kResultLane = 2;   ///< Thread `results`: the append log of results.
 inline constexpr uint32_t kCatalogLane = 3;  ///< Thread `catalog`: writes of files and batches.
 inline constexpr uint32_t kReadLane = 4;     ///< Thread `reader`: look-ups in the journal.
+inline constexpr uint32_t kRequestLane = 5;  ///< Thread `requests`: the append log of requests.
 
 // Readers may stop here.
 

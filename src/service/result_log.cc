@@ -70,7 +70,7 @@ Awaitable<void> ResultLog::WriteGroup() {
     auto work = [write, blobs = &blobs_, options = options_] {
       return WriteAll(*blobs, options, *write);
     };
-    written = co_await runtime_.RunBlocking(runtime::kResultLane, work);
+    written = co_await runtime_.RunBlocking(options_.lane, work);
   }
   Settle(*write, std::move(written));
   writing_ = false;

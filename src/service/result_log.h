@@ -34,6 +34,8 @@ class ResultLog {
     /// A segment that has so many bytes is the last one appended to; the next append begins
     /// another. At least 1. Smaller segments give room back sooner; each is a file.
     uint64_t segment_bytes = uint64_t{256} << 20;
+    /// Where its writes run; two logs that share one wait for each other's fsync.
+    uint32_t lane = runtime::kResultLane;
   };
 
   /// Finds the segments that there are, or begins the first one.
