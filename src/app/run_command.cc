@@ -49,6 +49,9 @@ struct RunCommand::Options {
 
 namespace {
 
+// How far a line may be taken out of order to follow one that begins alike.
+constexpr base::Micros kPrefixWindow = std::chrono::seconds(60);
+
 constexpr const char* kFooter = R"(
 Examples:
   inferq run requests.jsonl -o results.jsonl --model glm-4-9b.gguf
@@ -270,6 +273,7 @@ class RunSession {
   service::RunEnvironment Environment() {
     auto make_queue = [this](const std::string& path, queue::ReadLines read_lines) {
       queue::LocalQueueOptions queue;
+      queue.order.prefix_window = kPrefixWindow;
       queue.read_lines = std::move(read_lines);
       return queue::MakeLocalQueue(runtime_, queue::MakeSqliteJournal({.path = path, .vfs = {}}),
                                    std::move(queue));

@@ -104,7 +104,27 @@ LogFormat FormatOf(const std::string& name) {
   return name == "json" ? LogFormat::kJson : name == "text" ? LogFormat::kText : LogFormat::kAuto;
 }
 
+// 0: no bound.
+uint64_t Bound(uint64_t value) { return value == 0 ? UINT64_MAX : value; }
+
+uint64_t Count(const Settings& from, std::string_view key) {
+  return static_cast<uint64_t>(from.Get<int64_t>(key));
+}
+
+void ReadQueue(const Settings& from, ServeOptions& options) {
+  options.order.aging_per_second = from.Get<double>("order.aging_per_second");
+  options.order.prefix_window = from.Get<base::Micros>("order.prefix_window");
+  options.room.tasks = Count(from, "queue.max_tasks");
+  options.room.tasks_per_tenant = Bound(Count(from, "queue.max_tasks_per_tenant"));
+  options.room.bytes = Size(from, "queue.max_bytes");
+  options.room.bytes_per_tenant = Bound(Size(from, "queue.max_bytes_per_tenant"));
+  options.retention.age = from.Get<base::Micros>("retention.age");
+  options.retention.count = Count(from, "retention.count");
+  options.retention.bytes = Size(from, "retention.bytes");
+}
+
 Result<> ReadWork(const Settings& from, ServeOptions& options) {
+  ReadQueue(from, options);
   options.data_directory = from.Get<std::string>("store.directory");
   options.min_free_bytes = Size(from, "store.min_free");
   options.idle_unload = from.Get<base::Micros>("models.idle_unload");
@@ -319,16 +339,31 @@ Result<> ReadTenantKeys(const Settings& from, const std::string& tenant, KeyMap&
   return {};
 }
 
+Result<sched::TenantPolicy> ReadPolicy(const Settings& from) {
+  sched::TenantPolicy policy{.weight = from.Get<double>("weight"),
+                             .max_running = Small(from, "max_running"),
+                             .min_share = from.Get<double>("min_share")};
+  policy.tokens_per_minute = Bound(Count(from, "tokens_per_minute"));
+  return policy;
+}
+
 Result<> ReadTenants(const config::Config& config, ServeOptions& options) {
   KeyMap keys;
+  double guaranteed = 0;
   for (const Settings& from : config.tables.at("tenant")) {
     const auto& name = from.Get<std::string>("name");
     if (!IsTenantName(name)) {
       return Refuse(from, "name", "tenant.name", "is '{}'; it must be 1 to 64 of a-z, 0-9, _ and -",
                     name);
     }
-    sched::TenantPolicy policy{.weight = from.Get<double>("weight"),
-                               .max_running = Small(from, "max_running")};
+    INFERQ_ASSIGN(sched::TenantPolicy policy, ReadPolicy(from));
+    guaranteed += policy.min_share;
+    if (guaranteed >= 1) {
+      return Refuse(from, "min_share", "tenant.min_share",
+                    "of '{}' is too much: with the tenants before it {} are promised, and less "
+                    "than 1 must be",
+                    name, guaranteed);
+    }
     if (!options.tenants.emplace(name, policy).second) {
       return Refuse(from, "name", "tenant.name", "is '{}', as another tenant's", name);
     }

@@ -13,6 +13,7 @@
 #include "config/config.h"
 #include "http/server.h"
 #include "obs/log.h"
+#include "queue/local/local_queue.h"
 #include "sched/scheduler.h"
 
 namespace inferq::app {
@@ -53,6 +54,10 @@ struct ServeOptions {
 
   std::vector<ModelOptions> models;  ///< By name.
   base::Micros idle_unload{0};
+
+  sched::OrderPolicy order;
+  queue::RoomPolicy room;
+  queue::RetentionPolicy retention;
 
   std::vector<std::string> windows;
   uint64_t max_lines = 0;

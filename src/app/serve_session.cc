@@ -123,7 +123,10 @@ std::unique_ptr<service::Service> ServeSession::MakeService() {
       .make_queue =
           [this](const std::string& path, queue::ReadLines read_lines) {
             queue::LocalQueueOptions queue;
+            queue.order = options_.order;
+            queue.room = options_.room;
             queue.room.kept_for_ephemeral = kKeptForOnline;
+            queue.retention = options_.retention;
             queue.read_lines = std::move(read_lines);
             return queue::MakeLocalQueue(
                 runtime_, queue::MakeSqliteJournal({.path = path, .vfs = {}}), std::move(queue));
