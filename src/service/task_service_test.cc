@@ -42,7 +42,9 @@ class World {
                                            const std::string& key = "") {
     auto create = wire::ParseTaskCreate(body, key);
     EXPECT_TRUE(create) << create.error().message;
-    return Do(service().SubmitTasks(caller, *std::move(create)));
+    auto submitted = Do(service().SubmitTasks(caller, *std::move(create)));
+    if (!submitted) return std::unexpected(submitted.error());
+    return submitted->ids;
   }
   TaskId SubmitOne(const std::string& payload = "1", const Caller& caller = kAnn) {
     return Submit(fmt::format(R"({{"kind":"ocr","payload":{}}})", payload), caller)->front();

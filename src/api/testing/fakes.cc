@@ -258,14 +258,17 @@ Awaitable<Result<std::shared_ptr<service::Answer>>> FakeUseCases::Generate(
   co_return std::make_shared<FakeAnswer>(*this);
 }
 
-Awaitable<Result<std::vector<model::TaskId>>> FakeUseCases::SubmitTasks(runtime::Runtime& /*here*/,
-                                                                        service::Caller who,
-                                                                        wire::TaskCreate tasks) {
+Awaitable<Result<service::Submitted>> FakeUseCases::SubmitTasks(runtime::Runtime& /*here*/,
+                                                                service::Caller who,
+                                                                wire::TaskCreate tasks) {
   INFERQ_CO_TRY(Note(std::move(who)));
   create = std::move(tasks);
-  std::vector<model::TaskId> ids;
-  for (size_t i = 0; i < create->tasks.size(); ++i) ids.push_back(model::TaskId{i + 1});
-  co_return ids;
+  service::Submitted submitted;
+  for (size_t i = 0; i < create->tasks.size(); ++i) {
+    submitted.ids.push_back(model::TaskId{i + 1});
+  }
+  if (create->single) submitted.task = task;
+  co_return submitted;
 }
 
 Awaitable<Result<service::TaskView>> FakeUseCases::GetTask(
