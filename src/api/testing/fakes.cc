@@ -330,7 +330,10 @@ Awaitable<Result<std::vector<service::ClaimedWork>>> FakeUseCases::ClaimTasks(
     runtime::Runtime& here, service::Caller who, wire::WorkerClaim call, service::HungUp gone) {
   INFERQ_CO_TRY(Note(std::move(who)));
   claim = std::move(call);
-  while (claims_wait && gone && !*gone) co_await here.SleepFor(base::Micros(1000));
+  base::SteadyTime until = here.clock().Steady() + claim->wait;
+  while (claims_wait && !(gone && *gone) && here.clock().Steady() < until) {
+    co_await here.SleepFor(base::Micros(1000));
+  }
   co_return claimable;
 }
 
