@@ -68,16 +68,12 @@ Awaitable<ApiResult<>> CreateTasks(Call& call) {
   std::string key(http::FindHeader(call.request().headers, "idempotency-key").value_or(""));
   auto parse = [key = std::move(key)](std::string_view body) { return ReadTaskCreate(body, key); };
   INFERQ_CO_ASSIGN(auto create, co_await ReadParsed(call, std::move(parse)));
-  bool single = create.single;
-  INFERQ_CO_ASSIGN(
-      auto ids, co_await call.use_cases.SubmitTasks(call.here(), call.caller, std::move(create)));
-  if (single) {
-    std::string id = ToString(ids.front());
-    INFERQ_CO_ASSIGN(auto view, co_await call.use_cases.GetTask(call.here(), call.caller,
-                                                                std::move(id), std::nullopt));
-    co_await SendTask(call, view);
+  INFERQ_CO_ASSIGN(auto submitted, co_await call.use_cases.SubmitTasks(call.here(), call.caller,
+                                                                       std::move(create)));
+  if (submitted.task) {
+    co_await SendTask(call, *submitted.task);
   } else {
-    co_await SendJson(call, wire::CreatedTasksJson(ids));
+    co_await SendJson(call, wire::CreatedTasksJson(submitted.ids));
   }
   co_return ApiResult<>();
 }

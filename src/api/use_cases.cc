@@ -101,8 +101,8 @@ class ServiceUseCases final : public UseCases {
         });
   }
 
-  Awaitable<Result<std::vector<model::TaskId>>> SubmitTasks(Runtime& here, Caller caller,
-                                                            wire::TaskCreate create) override {
+  Awaitable<Result<service::Submitted>> SubmitTasks(Runtime& here, Caller caller,
+                                                    wire::TaskCreate create) override {
     return CallOn(
         here, runtime(),
         [&service = service_, caller = std::move(caller), create = std::move(create)]() mutable {
