@@ -22,7 +22,7 @@ base::Result<> VisitTasks(sqlite::Database& db, const OnTask& on_task) {
     return {};
   };
   INFERQ_TRY(next_checkpoint());
-  INFERQ_TRY(VisitRows<SpecRow>(db, [&](SpecRow spec) -> base::Result<> {
+  auto visit = [&](SpecRow spec) -> base::Result<> {
     INFERQ_ASSIGN(bool more, states.Step());
     if (!more) return std::unexpected(Damaged("state", spec.id.value));
     INFERQ_ASSIGN(StateRow state, Take<StateRow>(states));
@@ -33,7 +33,8 @@ base::Result<> VisitTasks(sqlite::Database& db, const OnTask& on_task) {
       INFERQ_TRY(next_checkpoint());
     }
     return on_task(std::move(spec), std::move(state), std::move(bytes));
-  }));
+  };
+  INFERQ_TRY(VisitRows<SpecRow>(db, visit));
   INFERQ_ASSIGN(bool more_states, states.Step());
   if (more_states) return std::unexpected(Damaged("state", states.TakeUint()));
   if (checkpoint) return std::unexpected(Damaged("checkpoint", checkpoint->id.value));

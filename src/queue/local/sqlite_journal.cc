@@ -230,11 +230,12 @@ base::Result<> SqliteJournal::RemoveGarbage() {
   Statements& s = *statements_;
   uint64_t batch = garbage_.back().value;
   bool all = false;
-  INFERQ_TRY(db_.Transact([&]() -> base::Result<> {
+  auto remove = [&]() -> base::Result<> {
     INFERQ_TRY(RunWith(s.remove_some_lines, batch, kGarbageRows));
     all = db_.changes() < kGarbageRows;
     return all ? RunWith(s.remove_garbage, batch) : base::Result<>{};
-  }));
+  };
+  INFERQ_TRY(db_.Transact(remove));
   if (all) garbage_.pop_back();
   return {};
 }
