@@ -175,6 +175,21 @@ TEST_F(TaskServiceTest, PayloadAndResultSurviveAPowerCut) {
   EXPECT_EQ(works.front().payload, "2");
 }
 
+TEST_F(TaskServiceTest, AnExternalLeaseSurvivesARestart) {
+  std::vector<ClaimedWork> works;
+  {
+    World world(disk_);
+    world.SubmitOne();
+    works = world.Claim();
+    ASSERT_TRUE(world.process().Stop());
+  }
+  World world(disk_);
+  EXPECT_THAT(world.Claim(), IsEmpty()) << "the lease holds";
+  EXPECT_EQ(world.Renew(works.front()), wire::HeldState::kHeld);
+  EXPECT_EQ(CodeOf(world.Complete(works, kBob).front()), Code::kNotFound);
+  EXPECT_TRUE(world.Complete(works).front());
+}
+
 // Idempotency.
 
 TEST_F(TaskServiceTest, TheSameKeyAndContentIsTheSameTask) {

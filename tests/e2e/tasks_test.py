@@ -243,6 +243,36 @@ class ExternalWork(TasksCase):
             self.assertEqual(answer.json()["error"]["param"], param)
 
 
+    def test_an_external_lease_outlives_a_restart(self):
+        self.submit(self.server)
+        claimed = self.worker.one()
+        self.assertEqual(self.stop_server(self.server), 0)
+        self.worker.server = self.start_server(config=FAKE)
+        self.assertEqual(Worker(self.worker.server, "w2").claim(), [])
+        state = self.worker.call("renew", tasks=[held(claimed)]).json()["tasks"][0]["state"]
+        self.assertEqual(state, "held")
+        self.assertTrue(self.worker.complete([claimed], ["kept"])["tasks"][0]["ok"])
+        self.assertEqual(self.get(self.worker.server, claimed)["result"], "kept")
+
+    def test_explain_says_what_a_task_waits_for(self):
+        parent = self.submit(self.server)
+        child = self.submit(self.server, parents=[parent["id"]])
+        answer = self.server.request("GET", f"/v1/tasks/{child['id']}/explain")
+        self.assertEqual(answer.status, 200, answer.body)
+        why = answer.json()
+        self.assertEqual((why["status"], why["parents"]), ("blocked", [parent["id"]]))
+        self.assertIn("parents", why["reasons"][0])
+
+    def test_an_earlier_generation_stays_readable(self):
+        task = self.submit(self.server)
+        self.worker.complete([self.worker.one()], ["first"])
+        self.server.request("POST", f"/v1/tasks/{task['id']}/requeue")
+        self.worker.complete([self.worker.one()], ["second"])
+        self.assertEqual(self.get(self.server, task)["result"], "second")
+        first = self.server.request("GET", f"/v1/tasks/{task['id']}?generation=0").json()
+        self.assertEqual((first["generation"], first["result"]), (0, "first"))
+
+
 class Tenants(TasksCase):
     def test_a_tenant_sees_and_touches_its_own_only(self):
         server = self.start_server(config=FAKE)
