@@ -1,6 +1,11 @@
 #include "service/result_log.h"
 
 namespace inferq::service {
+namespace {
+
+constexpr size_t kOneWrite = size_t{256} << 10;
+
+}  // namespace
 
 Awaitable<base::Result<model::Extent>> ResultLog::Append(std::string line) {
   auto mine = std::make_shared<Pending>();
@@ -31,11 +36,27 @@ Awaitable<void> ResultLog::WriteGroup() {
 }
 
 base::Result<> ResultLog::AppendAll(blob::BlobStore& blobs, blob::BlobId log, Group& group) {
-  for (auto& pending : group) {
-    pending->extent = blobs.Append(log, pending->line);
-    INFERQ_TRY(pending->extent);
+  for (size_t begin = 0, end = 0; begin < group.size(); begin = end) {
+    size_t bytes = 0;
+    while (end < group.size() && (end == begin || bytes + group[end]->line.size() <= kOneWrite)) {
+      bytes += group[end++]->line.size();
+    }
+    INFERQ_TRY(AppendRun(blobs, log, std::span(group).subspan(begin, end - begin)));
   }
   return blobs.Sync(log);
+}
+
+// In one write, which costs more than its bytes do.
+base::Result<> ResultLog::AppendRun(blob::BlobStore& blobs, blob::BlobId log,
+                                    std::span<std::shared_ptr<Pending>> run) {
+  std::string joined;
+  for (size_t i = 0; run.size() > 1 && i < run.size(); ++i) joined += run[i]->line;
+  INFERQ_ASSIGN(model::Extent rest, blobs.Append(log, run.size() > 1 ? joined : run[0]->line));
+  for (auto& pending : run) {
+    pending->extent = model::Extent{rest.blob, rest.offset, pending->line.size()};
+    rest.offset += pending->line.size();
+  }
+  return {};
 }
 
 }  // namespace inferq::service

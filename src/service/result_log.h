@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -40,6 +42,8 @@ class ResultLog {
   using Group = std::vector<std::shared_ptr<Pending>>;
 
   Awaitable<void> WriteGroup();
+  static base::Result<> AppendRun(blob::BlobStore& blobs, blob::BlobId log,
+                                  std::span<std::shared_ptr<Pending>> run);
   static base::Result<> AppendAll(blob::BlobStore& blobs, blob::BlobId log, Group& group);
 
   runtime::Runtime& runtime_;
