@@ -68,15 +68,13 @@ Awaitable<ApiResult<>> CreateTasks(Call& call) {
   std::string key(http::FindHeader(call.request().headers, "idempotency-key").value_or(""));
   auto parse = [key = std::move(key)](std::string_view body) { return ReadTaskCreate(body, key); };
   INFERQ_CO_ASSIGN(auto create, co_await ReadParsed(call, std::move(parse)));
-  if (create.single) {
-    INFERQ_CO_ASSIGN(
-        auto view, co_await call.use_cases.SubmitTask(call.here(), call.caller, std::move(create)));
-    co_await SendTask(call, view);
-    co_return ApiResult<>();
+  INFERQ_CO_ASSIGN(auto submitted, co_await call.use_cases.SubmitTasks(call.here(), call.caller,
+                                                                       std::move(create)));
+  if (submitted.task) {
+    co_await SendTask(call, *submitted.task);
+  } else {
+    co_await SendJson(call, wire::CreatedTasksJson(submitted.ids));
   }
-  INFERQ_CO_ASSIGN(
-      auto ids, co_await call.use_cases.SubmitTasks(call.here(), call.caller, std::move(create)));
-  co_await SendJson(call, wire::CreatedTasksJson(ids));
   co_return ApiResult<>();
 }
 

@@ -24,7 +24,6 @@ TEST_F(TaskRoutes, OneTaskIsAnsweredWithItsObject) {
   EXPECT_THAT(exchange.answer, HasSubstr(R"("object":"task","kind":"ocr")"));
   EXPECT_EQ(exchange.Header("etag"), "\"7\"");
   EXPECT_EQ(use_cases_.create->payloads, R"({"a":1})");
-  EXPECT_EQ(use_cases_.id, "task_0000000000000001");
 }
 
 TEST_F(TaskRoutes, ManyAreAnsweredWithTheirIds) {
@@ -33,7 +32,6 @@ TEST_F(TaskRoutes, ManyAreAnsweredWithTheirIds) {
   EXPECT_EQ(
       exchange.answer,
       R"({"object":"list","data":[{"id":"task_0000000000000001"},{"id":"task_0000000000000002"}]})");
-  EXPECT_EQ(use_cases_.id, "") << "not read again";
 }
 
 TEST_F(TaskRoutes, TheHeaderIsTheKey) {

@@ -11,13 +11,6 @@ using runtime::CallOn;
 using runtime::Runtime;
 using service::Caller;
 
-Awaitable<Result<service::TaskView>> SubmitAndGet(service::Service& service, Caller caller,
-                                                  wire::TaskCreate create) {
-  INFERQ_CO_ASSIGN(auto ids, co_await service.SubmitTasks(caller, std::move(create)));
-  std::string id = ToString(ids.front());
-  co_return co_await service.GetTask(std::move(caller), std::move(id), std::nullopt);
-}
-
 /// Hops to the service's strand and back, for each call.
 class ServiceUseCases final : public UseCases {
  public:
@@ -108,20 +101,12 @@ class ServiceUseCases final : public UseCases {
         });
   }
 
-  Awaitable<Result<std::vector<model::TaskId>>> SubmitTasks(Runtime& here, Caller caller,
-                                                            wire::TaskCreate create) override {
+  Awaitable<Result<service::Submitted>> SubmitTasks(Runtime& here, Caller caller,
+                                                    wire::TaskCreate create) override {
     return CallOn(
         here, runtime(),
         [&service = service_, caller = std::move(caller), create = std::move(create)]() mutable {
           return service.SubmitTasks(std::move(caller), std::move(create));
-        });
-  }
-  Awaitable<Result<service::TaskView>> SubmitTask(Runtime& here, Caller caller,
-                                                  wire::TaskCreate create) override {
-    return CallOn(
-        here, runtime(),
-        [&service = service_, caller = std::move(caller), create = std::move(create)]() mutable {
-          return SubmitAndGet(service, std::move(caller), std::move(create));
         });
   }
   Awaitable<Result<service::TaskView>> GetTask(
@@ -241,13 +226,6 @@ class ServiceUseCases final : public UseCases {
 };
 
 }  // namespace
-
-Awaitable<Result<service::TaskView>> UseCases::SubmitTask(Runtime& here, Caller caller,
-                                                          wire::TaskCreate create) {
-  INFERQ_CO_ASSIGN(auto ids, co_await SubmitTasks(here, caller, std::move(create)));
-  std::string id = ToString(ids.front());
-  co_return co_await GetTask(here, std::move(caller), std::move(id), std::nullopt);
-}
 
 std::unique_ptr<UseCases> MakeUseCases(service::Service& service) {
   return std::make_unique<ServiceUseCases>(service);

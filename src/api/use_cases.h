@@ -53,12 +53,9 @@ class UseCases {
   virtual Awaitable<base::Result<std::shared_ptr<service::Answer>>> Generate(
       runtime::Runtime& here, service::Caller caller, service::OnlineRequest request) = 0;
 
-  virtual Awaitable<base::Result<std::vector<model::TaskId>>> SubmitTasks(
-      runtime::Runtime& here, service::Caller caller, wire::TaskCreate create) = 0;
-  /// A single task, and how it stands then: the two calls around it with one way there and back.
-  virtual Awaitable<base::Result<service::TaskView>> SubmitTask(runtime::Runtime& here,
-                                                                service::Caller caller,
-                                                                wire::TaskCreate create);
+  virtual Awaitable<base::Result<service::Submitted>> SubmitTasks(runtime::Runtime& here,
+                                                                  service::Caller caller,
+                                                                  wire::TaskCreate create) = 0;
   virtual Awaitable<base::Result<service::TaskView>> GetTask(
       runtime::Runtime& here, service::Caller caller, std::string id,
       std::optional<model::Generation> generation) = 0;

@@ -40,7 +40,7 @@ TEST_F(WorkerRoutes, TheServiceHearsOfAClientThatHangsUpWhileItWaits) {
   runtime_.CallAt(runtime_.clock().Steady() + std::chrono::seconds(5),
                   [&exchange] { exchange.HangUp(); });
   base::SteadyTime began = runtime_.clock().Steady();
-  Handle(exchange);  // ends: the fake waits for nothing else
+  Handle(exchange);
   EXPECT_LT(runtime_.clock().Steady() - began, std::chrono::seconds(6));
 }
 

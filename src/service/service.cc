@@ -253,8 +253,7 @@ Awaitable<Result<std::shared_ptr<Answer>>> Service::Generate(Caller caller, Onli
   co_return impl_->Checked(*station, co_await station->online().Generate(caller, request));
 }
 
-Awaitable<Result<std::vector<model::TaskId>>> Service::SubmitTasks(Caller caller,
-                                                                   wire::TaskCreate create) {
+Awaitable<Result<Submitted>> Service::SubmitTasks(Caller caller, wire::TaskCreate create) {
   INFERQ_CO_ASSIGN(auto station, impl_->OpenForMore());
   co_return impl_->Checked(*station,
                            co_await station->tasks().Submit(std::move(caller), std::move(create)));

@@ -152,6 +152,11 @@ struct TaskView {
   std::string ending{};    ///< JSON of its result or error, as the state says; "" is none.
 };
 
+struct Submitted {
+  std::vector<model::TaskId> ids;  ///< In the order of the call.
+  std::optional<TaskView> task{};  ///< Where the call was for a single one.
+};
+
 struct TaskList {
   std::optional<model::State> status{};
   std::string kind{};   ///< "": all.
@@ -267,8 +272,7 @@ class Service {
   // Tasks. A tenant's own only: others' are kNotFound.
 
   /// kNotFound: no such model. kAlreadyExists: same key, other content. kResourceExhausted: full.
-  Awaitable<base::Result<std::vector<model::TaskId>>> SubmitTasks(Caller caller,
-                                                                  wire::TaskCreate create);
+  Awaitable<base::Result<Submitted>> SubmitTasks(Caller caller, wire::TaskCreate create);
   /// @param generation  an earlier one than the newest, to see how that ended.
   Awaitable<base::Result<TaskView>> GetTask(Caller caller, std::string id,
                                             std::optional<model::Generation> generation);

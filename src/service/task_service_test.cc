@@ -42,7 +42,9 @@ class World {
                                            const std::string& key = "") {
     auto create = wire::ParseTaskCreate(body, key);
     EXPECT_TRUE(create) << create.error().message;
-    return Do(service().SubmitTasks(caller, *std::move(create)));
+    auto submitted = Do(service().SubmitTasks(caller, *std::move(create)));
+    if (!submitted) return std::unexpected(submitted.error());
+    return submitted->ids;
   }
   TaskId SubmitOne(const std::string& payload = "1", const Caller& caller = kAnn) {
     return Submit(fmt::format(R"({{"kind":"ocr","payload":{}}})", payload), caller)->front();
@@ -218,13 +220,21 @@ TEST_F(TaskServiceTest, ParentsThatAreNotOnesOwnAreUnknown) {
   auto with = [&](const std::string& parent) {
     return world.Submit(fmt::format(R"({{"kind":"ocr","payload":1,"parents":["{}"]}})", parent));
   };
-  for (const std::string& parent :
-       {ToString(bobs), std::string("#1"), ToString(queue::InThisCall(0)), ToString(TaskId{77})}) {
+  for (const std::string& parent : {ToString(bobs), std::string("#1"), ToString(TaskId{77})}) {
     auto refused = with(parent);
     ASSERT_FALSE(refused) << parent;
     EXPECT_EQ(refused.error().code(), Code::kInvalidArgument) << parent;
     EXPECT_EQ(refused.error().param(), "parents") << parent;
   }
+}
+
+TEST_F(TaskServiceTest, AnIdCannotStandForATaskOfTheSameCall) {
+  World world(disk_);
+  auto refused = world.Submit(fmt::format(
+      R"({{"tasks":[{{"kind":"ocr","payload":1}},{{"kind":"ocr","payload":2,"parents":["{}"]}}]}})",
+      ToString(queue::InThisCall(0))));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().param(), "tasks[1].parents");
 }
 
 // Tenants.

@@ -60,7 +60,7 @@ model::Extent EndpointOf(const TaskRecord& record) {
 
 }  // namespace
 
-Awaitable<Result<std::vector<TaskId>>> Tasks::Submit(Caller caller, wire::TaskCreate create) {
+Awaitable<Result<Submitted>> Tasks::Submit(Caller caller, wire::TaskCreate create) {
   INFERQ_CO_TRY(CheckFull(create.tasks.size()));
   INFERQ_CO_ASSIGN(auto specs, SpecsOf(caller, create));
   INFERQ_CO_ASSIGN(model::Extent stored, co_await env_.requests.Append(std::move(create.payloads)));
@@ -75,7 +75,12 @@ Awaitable<Result<std::vector<TaskId>>> Tasks::Submit(Caller caller, wire::TaskCr
     if (!task.model.empty()) env_.wake(task.model);
   }
   env_.observer.TasksSubmitted(caller, count);
-  co_return ids;
+  Submitted submitted{.ids = *std::move(ids)};
+  if (create.single) {
+    INFERQ_CO_ASSIGN(TaskRecord record, co_await env_.queue.Get(submitted.ids.front()));
+    INFERQ_CO_ASSIGN(submitted.task, co_await ViewOf(std::move(record)));
+  }
+  co_return submitted;
 }
 
 Awaitable<Result<std::vector<TaskId>>> Tasks::Enqueue(std::vector<TaskSpec> specs) {

@@ -38,8 +38,7 @@ class Tasks final : public TaskHandler {
  public:
   explicit Tasks(TaskEnvironment environment) : env_(std::move(environment)) {}
 
-  Awaitable<base::Result<std::vector<model::TaskId>>> Submit(Caller caller,
-                                                             wire::TaskCreate create);
+  Awaitable<base::Result<Submitted>> Submit(Caller caller, wire::TaskCreate create);
   /// @param generation  an earlier one than the newest, to see how that ended.
   Awaitable<base::Result<TaskView>> Get(Caller caller, std::string id,
                                         std::optional<model::Generation> generation);

@@ -176,6 +176,15 @@ class ExternalWork(TasksCase):
         claimed = self.worker.one(wait_seconds=20)  # below the lease that the first would have got
         self.assertEqual((claimed["id"], claimed["attempt"]), (task["id"], 1))
 
+    def test_a_stop_does_not_wait_for_long_polls(self):
+        with ThreadPoolExecutor() as pool:
+            claim = pool.submit(self.worker.call, "claim", kinds=["ocr"], wait_seconds=60)
+            time.sleep(0.2)  # so that it waits; the outcome is the same if it does not
+            self.assertEqual(self.stop_server(self.server, timeout=30), 0)
+            answer = claim.result()
+        self.assertEqual(answer.json().get("tasks", []), [])
+        self.assertIn(answer.status, (200, 503))
+
     def test_one_key_is_one_task_whoever_repeats_it(self):
         def submit(_):
             return self.submit(self.server, payload={"a": 1, "b": [2]}, idempotency_key="k")["id"]

@@ -258,14 +258,17 @@ Awaitable<Result<std::shared_ptr<service::Answer>>> FakeUseCases::Generate(
   co_return std::make_shared<FakeAnswer>(*this);
 }
 
-Awaitable<Result<std::vector<model::TaskId>>> FakeUseCases::SubmitTasks(runtime::Runtime& /*here*/,
-                                                                        service::Caller who,
-                                                                        wire::TaskCreate tasks) {
+Awaitable<Result<service::Submitted>> FakeUseCases::SubmitTasks(runtime::Runtime& /*here*/,
+                                                                service::Caller who,
+                                                                wire::TaskCreate tasks) {
   INFERQ_CO_TRY(Note(std::move(who)));
   create = std::move(tasks);
-  std::vector<model::TaskId> ids;
-  for (size_t i = 0; i < create->tasks.size(); ++i) ids.push_back(model::TaskId{i + 1});
-  co_return ids;
+  service::Submitted submitted;
+  for (size_t i = 0; i < create->tasks.size(); ++i) {
+    submitted.ids.push_back(model::TaskId{i + 1});
+  }
+  if (create->single) submitted.task = task;
+  co_return submitted;
 }
 
 Awaitable<Result<service::TaskView>> FakeUseCases::GetTask(
@@ -327,7 +330,10 @@ Awaitable<Result<std::vector<service::ClaimedWork>>> FakeUseCases::ClaimTasks(
     runtime::Runtime& here, service::Caller who, wire::WorkerClaim call, service::HungUp gone) {
   INFERQ_CO_TRY(Note(std::move(who)));
   claim = std::move(call);
-  while (claims_wait && gone && !*gone) co_await here.SleepFor(base::Micros(1000));
+  base::SteadyTime until = here.clock().Steady() + claim->wait;
+  while (claims_wait && !(gone && *gone) && here.clock().Steady() < until) {
+    co_await here.SleepFor(base::Micros(1000));
+  }
   co_return claimable;
 }
 

@@ -147,9 +147,9 @@ class FakeUseCases final : public UseCases {
   Awaitable<base::Result<std::shared_ptr<service::Answer>>> Generate(
       runtime::Runtime& here, service::Caller who, service::OnlineRequest request) override;
 
-  Awaitable<base::Result<std::vector<model::TaskId>>> SubmitTasks(runtime::Runtime& here,
-                                                                  service::Caller who,
-                                                                  wire::TaskCreate create) override;
+  Awaitable<base::Result<service::Submitted>> SubmitTasks(runtime::Runtime& here,
+                                                          service::Caller who,
+                                                          wire::TaskCreate create) override;
   Awaitable<base::Result<service::TaskView>> GetTask(
       runtime::Runtime& here, service::Caller who, std::string id,
       std::optional<model::Generation> generation) override;
