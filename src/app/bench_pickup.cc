@@ -43,7 +43,6 @@ class PickupLoad {
     report.Add("submit_ms", submit_);
     report.Add("acknowledged_to_claimed_ms", from_ack_);
     report.Add("meant_to_claimed_ms", from_meant_);
-    report.Add("complete_and_claim_ms", complete_);
   }
 
  private:

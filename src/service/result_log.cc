@@ -7,6 +7,8 @@
 namespace inferq::service {
 namespace {
 
+constexpr size_t kOneWrite = size_t{256} << 10;
+
 std::string SegmentName(const std::string& name, uint64_t number) {
   return number == 1 ? name : fmt::format("{}-{}", name, number);
 }
@@ -79,13 +81,30 @@ Awaitable<void> ResultLog::WriteGroup() {
 
 base::Result<> ResultLog::WriteAll(blob::BlobStore& blobs, const Options& options, Write& write) {
   INFERQ_TRY(Rotate(blobs, options, write));
-  for (auto& pending : write.group) {
-    pending->extent = blobs.Append(write.segment, pending->line);
-    INFERQ_TRY(pending->extent);
+  Group& group = write.group;
+  for (size_t begin = 0, end = 0; begin < group.size(); begin = end) {
+    size_t bytes = 0;
+    while (end < group.size() && (end == begin || bytes + group[end]->line.size() <= kOneWrite)) {
+      bytes += group[end++]->line.size();
+    }
+    INFERQ_TRY(AppendRun(blobs, write.segment, std::span(group).subspan(begin, end - begin)));
   }
   auto synced = blobs.Sync(write.segment);
   write.final_failure = !synced;  // in a new segment the failure would be forgotten
   return synced;
+}
+
+// In one write, which costs more than its bytes do.
+base::Result<> ResultLog::AppendRun(blob::BlobStore& blobs, blob::BlobId segment,
+                                    std::span<std::shared_ptr<Pending>> run) {
+  std::string joined;
+  for (size_t i = 0; run.size() > 1 && i < run.size(); ++i) joined += run[i]->line;
+  INFERQ_ASSIGN(model::Extent rest, blobs.Append(segment, run.size() > 1 ? joined : run[0]->line));
+  for (auto& pending : run) {
+    pending->extent = model::Extent{rest.blob, rest.offset, pending->line.size()};
+    rest.offset += pending->line.size();
+  }
+  return {};
 }
 
 base::Result<> ResultLog::Rotate(blob::BlobStore& blobs, const Options& options, Write& write) {
@@ -131,6 +150,19 @@ Awaitable<base::Result<uint64_t>> ResultLog::Reclaim(std::function<bool(blob::Bl
     segments_.erase(number);
   }
   co_return unused.size();
+}
+
+// In one write, which costs more than its bytes do.
+base::Result<> ResultLog::AppendRun(blob::BlobStore& blobs, blob::BlobId log,
+                                    std::span<std::shared_ptr<Pending>> run) {
+  std::string joined;
+  for (size_t i = 0; run.size() > 1 && i < run.size(); ++i) joined += run[i]->line;
+  INFERQ_ASSIGN(model::Extent rest, blobs.Append(log, run.size() > 1 ? joined : run[0]->line));
+  for (auto& pending : run) {
+    pending->extent = model::Extent{rest.blob, rest.offset, pending->line.size()};
+    rest.offset += pending->line.size();
+  }
+  return {};
 }
 
 }  // namespace inferq::service

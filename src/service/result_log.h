@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -91,6 +92,8 @@ class ResultLog {
   static base::Result<Segments> Find(blob::BlobStore& blobs, const std::string& name);
   Awaitable<void> WriteGroup();
   static base::Result<> WriteAll(blob::BlobStore& blobs, const Options& options, Write& write);
+  static base::Result<> AppendRun(blob::BlobStore& blobs, blob::BlobId segment,
+                                  std::span<std::shared_ptr<Pending>> run);
   static base::Result<> Rotate(blob::BlobStore& blobs, const Options& options, Write& write);
   void Settle(Write& write, base::Result<> written);
 
