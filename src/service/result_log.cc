@@ -152,17 +152,4 @@ Awaitable<base::Result<uint64_t>> ResultLog::Reclaim(std::function<bool(blob::Bl
   co_return unused.size();
 }
 
-// In one write, which costs more than its bytes do.
-base::Result<> ResultLog::AppendRun(blob::BlobStore& blobs, blob::BlobId log,
-                                    std::span<std::shared_ptr<Pending>> run) {
-  std::string joined;
-  for (size_t i = 0; run.size() > 1 && i < run.size(); ++i) joined += run[i]->line;
-  INFERQ_ASSIGN(model::Extent rest, blobs.Append(log, run.size() > 1 ? joined : run[0]->line));
-  for (auto& pending : run) {
-    pending->extent = model::Extent{rest.blob, rest.offset, pending->line.size()};
-    rest.offset += pending->line.size();
-  }
-  return {};
-}
-
 }  // namespace inferq::service
