@@ -50,8 +50,10 @@ void Shorten(std::string& text, size_t most) {
 
 Result<std::unique_ptr<BatchValidator>> BatchValidator::Open(std::shared_ptr<blob::BlobStore> blobs,
                                                              blob::BlobId blob, BatchRules rules) {
-  ingest::SourceOptions options{
-      .format = ingest::Format::kBatch, .batch_endpoint = rules.endpoint, .survey = true};
+  ingest::SourceOptions options{.format = ingest::Format::kBatch,
+                                .batch_endpoint = rules.endpoint,
+                                .find_repeats = false,
+                                .survey = true};
   std::unique_ptr<BatchValidator> validator(new BatchValidator(blobs, std::move(rules)));
   INFERQ_ASSIGN(validator->source_,
                 ingest::LineSource::Open(ReadFrom(std::move(blobs), blob, validator->begin_),
@@ -88,9 +90,34 @@ Result<bool> BatchValidator::Step(uint64_t n) {
 
 // The index is durable, or gone where the batch will not run.
 Result<> BatchValidator::Finish() {
+  INFERQ_TRY(ReportRepeats());
   if (!survey_.problems.empty()) return index_.Discard();
   INFERQ_ASSIGN(survey_.index, index_.Seal());
   return {};
+}
+
+// They are known last, and go among the others by their line.
+Result<> BatchValidator::ReportRepeats() {
+  INFERQ_ASSIGN(RepeatedIds::Found found, ids_.Finish(rules_.max_problems));
+  survey_.bad_lines += found.count;
+  auto& problems = survey_.problems;
+  for (const RepeatedIds::Repeat& repeat : found.repeats) {
+    problems.push_back(
+        {"duplicate_custom_id",
+         fmt::format("The custom_id of this line occurs twice: first on line {}.", repeat.first),
+         "custom_id", repeat.line});
+  }
+  // Problems of the file as a whole, without a line, stay behind.
+  std::ranges::sort(problems, {}, [](const model::BatchProblem& problem) {
+    return std::pair(problem.line.value_or(UINT64_MAX), problem.code);
+  });
+  if (problems.size() > rules_.max_problems) problems.resize(rules_.max_problems);
+  return {};
+}
+
+Result<> BatchValidator::Abandon() {
+  INFERQ_TRY(ids_.Discard());
+  return index_.Discard();
 }
 
 uint32_t BatchValidator::LaneOf(const std::string& model) {
@@ -100,6 +127,7 @@ uint32_t BatchValidator::LaneOf(const std::string& model) {
 }
 
 Result<> BatchValidator::Look(const ingest::Line& line) {
+  INFERQ_TRY(ids_.Add(line.custom_id, line.number));
   uint64_t cost = CostOf(line.survey);
   survey_.cost += cost;
   if (survey_.problems.empty()) {

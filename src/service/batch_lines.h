@@ -16,6 +16,7 @@
 #include "service/ingest/item_reader.h"
 #include "service/ingest/line_source.h"
 #include "service/line_index.h"
+#include "service/repeated_ids.h"
 #include "wire/chat.h"
 
 namespace inferq::service {
@@ -48,15 +49,16 @@ class BatchValidator {
                                                             blob::BlobId blob, BatchRules rules);
   /// Looks at up to `n` more lines. @return whether there are more.
   base::Result<bool> Step(uint64_t n);
-  /// Removes what was written of the index, when Step did not come to the end.
-  base::Result<> Abandon() { return index_.Discard(); }
+  /// Removes what was written beside the file, when Step did not come to the end.
+  base::Result<> Abandon();
   const BatchSurvey& survey() const { return survey_; }
 
  private:
   BatchValidator(std::shared_ptr<blob::BlobStore> blobs, BatchRules rules)
-      : blobs_(std::move(blobs)), rules_(std::move(rules)), index_(*blobs_) {}
+      : blobs_(std::move(blobs)), rules_(std::move(rules)), index_(*blobs_), ids_(*blobs_) {}
   base::Result<> Look(const ingest::Line& line);
   base::Result<> Finish();
+  base::Result<> ReportRepeats();
   uint32_t LaneOf(const std::string& model);
   void Report(model::BatchProblem problem);
 
@@ -65,6 +67,7 @@ class BatchValidator {
   std::shared_ptr<uint64_t> begin_ = std::make_shared<uint64_t>(0);  // behind a byte order mark
   std::unique_ptr<ingest::LineSource> source_;
   LineIndexWriter index_;
+  RepeatedIds ids_;
   std::unordered_map<std::string, uint32_t> lanes_;
   BatchSurvey survey_;
 };

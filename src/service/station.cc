@@ -109,7 +109,7 @@ Awaitable<Result<>> Station::Open() {
 Awaitable<Result<>> Station::OpenTasks() {
   INFERQ_CO_ASSIGN(requests_,
                    co_await ResultLog::Open(env_.runtime, *blobs_,
-                                             {.name = "requests", .lane = runtime::kRequestLane}));
+                                            {.name = "requests", .lane = runtime::kRequestLane}));
   auto find_batch = [this](const Caller& caller, const std::string& id) -> Result<model::BatchId> {
     INFERQ_ASSIGN(BatchView batch, batches_->Get(caller, id));
     return batch.record.number;

@@ -54,6 +54,7 @@ class SourceBase : public LineSource {
   }
   /// The line, or the complaint that its custom_id occurred before.
   Item Once(Line line) {
+    if (!options_.find_repeats) return line;
     auto first = ids_.Insert(line.custom_id, line.number);
     if (!first) return line;
     std::string message =

@@ -58,6 +58,7 @@ struct SourceOptions {
   RowOptions row{};
   size_t max_item_bytes = 16u << 20;  ///< Longer ones are bad lines; also the bound of memory used.
   bool keep_columns = false;          ///< Fill Line::columns.
+  bool find_repeats = true;           ///< A custom_id that occurred before makes a bad line.
   bool survey = false;  ///< Of batch lines, fill Line::survey and leave Line::json empty.
 };
 
@@ -87,9 +88,9 @@ struct BadLine {
 
 using Item = std::variant<Line, BadLine>;
 
-/// Reads an input file as requests, one by one, in constant memory but for 24 to 48 bytes per line
-/// that tell repeated custom_ids. Blank lines are skipped. One thread at a time; calls block as
-/// `read` does.
+/// Reads an input file as requests, one by one, in constant memory but for 32 to 64 bytes per line
+/// that tell repeated custom_ids (with SourceOptions::find_repeats). Blank lines are skipped. One
+/// thread at a time; calls block as `read` does.
 class LineSource {
  public:
   /// Recognises the format and checks the options against the header (or first row).
