@@ -110,10 +110,6 @@ Awaitable<Result<>> Station::OpenTasks() {
   INFERQ_CO_ASSIGN(requests_,
                    co_await ResultLog::Open(env_.runtime, *blobs_,
                                             {.name = "requests", .lane = runtime::kRequestLane}));
-  auto find_batch = [this](const Caller& caller, const std::string& id) -> Result<model::BatchId> {
-    INFERQ_ASSIGN(BatchView batch, batches_->Get(caller, id));
-    return batch.record.number;
-  };
   auto offers = [models = &options_.models](const std::string& model) {
     return std::ranges::find(*models, model, &ModelSpec::name) != models->end();
   };
@@ -124,8 +120,7 @@ Awaitable<Result<>> Station::OpenTasks() {
                       .requests = *requests_,
                       .observer = *env_.observer,
                       .offers_model = offers,
-                      .wake = [this](const std::string& model) { WakeModel(model); },
-                      .find_batch = find_batch});
+                      .wake = [this](const std::string& model) { WakeModel(model); }});
   workers_ = std::make_unique<Workers>(env_.runtime, *queue_, blobs_, *results_, *env_.observer,
                                        options_.workers);
   co_return Result<>{};

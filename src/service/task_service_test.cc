@@ -270,9 +270,9 @@ TEST_F(TaskServiceTest, TasksOfOthersDoNotExist) {
   TaskEdit edit{.id = name, .patch = {.priority = 5}, .if_version = {}};
   EXPECT_TRUE(not_found(world.Do(service.EditTask(kBob, std::move(edit)))));
   EXPECT_THAT(world.Do(service.ListTasks(kBob, {}))->tasks, IsEmpty());
-  wire::TaskSelection queued{.status = State::kQueued, .kind = {}, .batch_id = {}};
+  wire::TaskSelection queued{.status = State::kQueued, .kind = {}};
   EXPECT_EQ(world.Do(service.CancelTasks(kBob, queued)).value(), 0u);
-  wire::TaskSelection kind{.status = {}, .kind = "ocr", .batch_id = {}};
+  wire::TaskSelection kind{.status = {}, .kind = "ocr"};
   EXPECT_EQ(world.Do(service.CancelTasks(kBob, kind)).value(), 0u);
   EXPECT_THAT(world.Claim(World::Want(10), kBob), IsEmpty()) << "a kind is its tenant's";
   EXPECT_EQ(world.Get(id).record.state, State::kQueued);
@@ -434,7 +434,7 @@ TEST_F(TaskServiceTest, ListsByKindAndStateInPages) {
   auto [rest, more_still] = list({.after = ToString(ids->at(1)), .limit = 2});
   EXPECT_EQ(rest, (std::vector{ids->at(2)}));
   EXPECT_FALSE(more_still);
-  wire::TaskSelection chosen{.status = {}, .kind = "a", .batch_id = {}};
+  wire::TaskSelection chosen{.status = {}, .kind = "a"};
   EXPECT_EQ(world.Do(world.service().CancelTasks(kAnn, chosen)).value(), 2u);
   EXPECT_EQ(world.Get(ids->at(1)).record.state, State::kQueued);
 }

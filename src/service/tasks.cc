@@ -192,6 +192,7 @@ Awaitable<Result<std::vector<TaskView>>> Tasks::ViewsOf(std::vector<TaskRecord> 
 Awaitable<Result<TaskPage>> Tasks::List(Caller caller, TaskList request) {
   queue::QueryRequest query;
   query.filter.tenant = caller.tenant;
+  query.filter.single = true;
   query.filter.state = request.status;
   if (!request.kind.empty()) query.filter.lane = KindLane(caller.tenant, request.kind);
   if (!request.after.empty()) {
@@ -242,9 +243,7 @@ Awaitable<Result<uint64_t>> Tasks::CancelWhere(Caller caller, wire::TaskSelectio
   filter.tenant = caller.tenant;
   filter.state = chosen.status;
   if (!chosen.kind.empty()) filter.lane = KindLane(caller.tenant, chosen.kind);
-  if (!chosen.batch_id.empty()) {
-    INFERQ_CO_ASSIGN(filter.batch, env_.find_batch(caller, chosen.batch_id));
-  }
+  filter.single = true;
   co_return co_await env_.queue.CancelWhere(std::move(filter));
 }
 

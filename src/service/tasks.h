@@ -24,8 +24,6 @@ struct TaskEnvironment {
   Observer& observer;
   std::function<bool(const std::string& model)> offers_model;
   std::function<void(const std::string& model)> wake;  ///< There is work for it.
-  /// Of the tenant's batch with this id. kNotFound.
-  std::function<base::Result<model::BatchId>(const Caller&, const std::string& id)> find_batch;
 };
 
 /// Tasks that clients submit one by one or many in a call: for models, which we run, and of kinds

@@ -156,7 +156,7 @@ ApiResult<TaskPatch> ParseTaskPatch(std::string_view body) {
 }
 
 ApiResult<TaskSelection> ParseTaskSelection(std::string_view body) {
-  constexpr std::array<std::string_view, 3> kFields = {"status", "kind", "batch_id"};
+  constexpr std::array<std::string_view, 2> kFields = {"status", "kind"};
   constexpr size_t kLongest = 128;
   INFERQ_ASSIGN(JsonValue object, ParseBodyObject(body));
   TaskSelection chosen;
@@ -165,12 +165,12 @@ ApiResult<TaskSelection> ParseTaskSelection(std::string_view body) {
     if (field == 0) {
       INFERQ_ASSIGN(chosen.status, ParseStatus(text, "status"));
     } else {
-      (field == 1 ? chosen.kind : chosen.batch_id) = std::move(text);
+      chosen.kind = std::move(text);
     }
     return {};
   }));
-  if (chosen.status || !chosen.kind.empty() || !chosen.batch_id.empty()) return chosen;
-  return std::unexpected(BadRequest("Say which tasks: 'status', 'kind' or 'batch_id'.", "status",
+  if (chosen.status || !chosen.kind.empty()) return chosen;
+  return std::unexpected(BadRequest("Say which tasks: 'status' or 'kind'.", "status",
                                     "missing_required_parameter"));
 }
 

@@ -40,11 +40,10 @@ struct TaskPatch {
 /// At least one field. 400 else.
 ApiResult<TaskPatch> ParseTaskPatch(std::string_view body);
 
-/// Which tasks a cancel means; at least one is set.
+/// Which single tasks a cancel means; at least one is set.
 struct TaskSelection {
   std::optional<model::State> status{};
   std::string kind{};
-  std::string batch_id{};
 };
 ApiResult<TaskSelection> ParseTaskSelection(std::string_view body);
 

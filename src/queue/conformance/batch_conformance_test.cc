@@ -258,6 +258,21 @@ TEST_P(BatchConformance, CancelOfWhatWaitsLetsRunningLinesEnd) {
   EXPECT_EQ(Count(State::kCancelled, Of(batch)), 99u);
 }
 
+TEST_P(BatchConformance, AFilterOfSingleTasksSparesLines) {
+  BatchId batch = SubmitLines(1000);
+  ClaimedTask running = ClaimOne();
+  TaskId single = Submit(Spec("other"));
+  TaskFilter filter{.tenant = "default", .single = true};
+  EXPECT_THAT(Query({.filter = filter}), SizeIs(1));
+  filter.state = State::kQueued;
+  EXPECT_EQ(sim().Run(queue().CancelWhere(filter)), 1u);
+  EXPECT_EQ(StateOf(single), State::kCancelled);
+  filter = {.tenant = "default", .lane = "other"};
+  EXPECT_EQ(sim().Run(queue().CancelWhere(filter)), 0u) << "another lane";
+  EXPECT_THAT(Release(running), Succeeds());
+  EXPECT_EQ(Count(State::kQueued, Of(batch)), 1000u);
+}
+
 TEST_P(BatchConformance, OneLineIsCancelledByItsId) {
   BatchId batch = SubmitLines(100);
   EXPECT_THAT(Cancel(IdOf(70)), Succeeds());

@@ -68,8 +68,8 @@ Awaitable<base::Result<uint64_t>> LocalQueue::CancelWhere(TaskFilter filter) {
     TaskId id = NextById(*group, cursor);
     if (!id || id > last) break;
     const Task* task = tasks_.Find(id);
-    if (task == nullptr) {  // a line without a task: so are many behind it
-      cursor = PassLines(id);
+    if (task == nullptr || (filter.single && task->is_line)) {  // a line: so are many behind it
+      cursor = filter.single ? BatchAt(id)->last().value : PassLines(id);
       continue;
     }
     if (Matches(*task, filter) && !IsTerminal(task->state)) {

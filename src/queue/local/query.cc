@@ -82,6 +82,10 @@ Awaitable<base::Result<std::vector<model::TaskRecord>>> LocalQueue::QueryById(
     const TaskGroup* group = GroupOf(request.filter);
     TaskId id = group == nullptr ? TaskId{} : NextById(*group, cursor);
     if (!id) break;
+    if (const LineBatch* passed = BatchAt(id); passed != nullptr && request.filter.single) {
+      cursor = passed->last().value;
+      continue;
+    }
     if (const Task* task = tasks_.Find(id)) {
       if (Matches(*task, request.filter)) {
         page.push_back(RecordOf(*task));
@@ -171,7 +175,7 @@ bool LocalQueue::Matches(const Task& task, const TaskFilter& filter) const {
   return (!filter.tenant || *filter.tenant == TenantName(task)) &&
          (!filter.batch || *filter.batch == task.batch) &&
          (!filter.state || *filter.state == task.state) &&
-         (!filter.lane || *filter.lane == LaneName(task));
+         (!filter.lane || *filter.lane == LaneName(task)) && (!filter.single || !task.batch);
 }
 
 // The smallest group that holds all that match; nullptr: nothing does.
