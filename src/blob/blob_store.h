@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -61,11 +60,5 @@ class BlobStore {
   /// Those of List that are logs, in order of their name.
   virtual std::vector<Log> Logs() = 0;
 };
-
-/// Reads many extents in one blocking call. @return one answer for each, in their order; one that
-/// fails (see BlobStore::Read) does not touch the others. All bytes are in memory at once: the
-/// caller bounds them.
-std::vector<base::Result<std::string>> ReadAll(BlobStore& blobs,
-                                               std::span<const model::Extent> extents);
 
 }  // namespace inferq::blob
