@@ -170,8 +170,8 @@ ApiResult<TaskSelection> ParseTaskSelection(std::string_view body) {
     return {};
   }));
   if (chosen.status || !chosen.kind.empty()) return chosen;
-  return std::unexpected(BadRequest("Say which tasks: 'status' or 'kind'.", "status",
-                                    "missing_required_parameter"));
+  return std::unexpected(
+      BadRequest("Say which tasks: 'status' or 'kind'.", "status", "missing_required_parameter"));
 }
 
 ApiResult<State> ParseStatus(std::string_view name, std::string_view param) {

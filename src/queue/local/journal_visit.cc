@@ -1,5 +1,7 @@
 #include "queue/local/journal_visit.h"
 
+#include <set>
+
 #include "queue/local/journal_rows.h"
 #include "sqlite/store.h"
 
@@ -46,7 +48,14 @@ base::Result<> ReadJournal(const std::string& path, const OnTask& on_task, const
   INFERQ_TRY(sqlite::OpenReader(db, path, "", kJournalFormat));
   INFERQ_TRY(db.Exec("BEGIN"));
   INFERQ_TRY(VisitTasks(db, on_task));
-  return VisitRows<LineRow>(db, on_line);
+  std::set<model::BatchId> forgotten;  // of which lines may be left
+  INFERQ_TRY(VisitRows<GarbageRow>(db, [&](GarbageRow row) -> base::Result<> {
+    forgotten.insert(row.batch);
+    return {};
+  }));
+  return VisitRows<LineRow>(db, [&](LineRow row) -> base::Result<> {
+    return forgotten.contains(row.batch) ? base::Result<>() : on_line(std::move(row));
+  });
 }
 
 }  // namespace inferq::queue
