@@ -6,12 +6,15 @@
     tools/mutate.py --list          what there is
     tools/mutate.py --check         only whether each entry still fits the code (fast, builds nothing)
 
+A test that does not end within a minute is as good as a red one, and is shown as "timeout".
+
 Changes one file of the working tree at a time and puts it back, also when interrupted; a run that was
-killed is cleaned up by the next one. Do not build or edit meanwhile.
+killed is cleaned up by the next one. Do not build or edit meanwhile; a second run is refused.
 """
 
 import argparse
 import atexit
+import fcntl
 import json
 import os
 import pathlib
@@ -28,6 +31,7 @@ LIST = ROOT / "tests" / "mutations.toml"
 TABLE = ROOT / "docs" / "reliability.md"  # has a row for each
 BUILD = ROOT / "build" / "release"
 BACKUP = ROOT / "build" / "mutate-backup.json"  # what to put back, while something is changed
+LOCK = ROOT / "build" / "mutate-lock"  # held by a run
 TIMEOUT_S = 60
 SEEDS = "60"  # of simulations, unless INFERQ_SIM_SEEDS says otherwise
 
@@ -82,6 +86,16 @@ def check(mutants):
         count = mutant.path.read_text().count(mutant.old)
         if count != 1:
             yield f"{mutant.name}: its text occurs {count} times in {mutant.file}, must be once; mend the entry"
+
+
+def keep_others_out():
+    """@return the lock; hold on to it."""
+    lock = LOCK.open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit("another run is under way")
+    return lock
 
 
 def restore():
@@ -161,7 +175,9 @@ def main():
         for mutant in mutants:
             print(f"{mutant.name:44} {mutant.promise:16} {mutant.file:36} {mutant.test} {mutant.filter}")
         return 0
-    restore()
+    lock = None if arguments.check else keep_others_out()
+    if lock:
+        restore()
     problems = list(check(mutants))
     print("\n".join(problems), end="\n" if problems else "")
     if arguments.check or problems or not mutants:

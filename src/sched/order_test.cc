@@ -169,6 +169,16 @@ TEST_P(OrderTest, TheQuotaIsKeptForEachLane) {
   EXPECT_THAT(Pick(1, {"b"}), ElementsAre(20));
 }
 
+TEST_P(OrderTest, TheQuotaIsThatOfTheLaneThatWouldWait) {
+  for (uint64_t id : {11u, 12u, 13u}) {
+    scheduler_->Add(With(Task(id), [](Entry& e) { e.lane = "late", e.deadline = At(1); }));
+  }
+  AddAll({1, 2});
+  std::vector<uint64_t> ids;
+  for (int i = 0; i < 5; ++i) ids.push_back(Pick(1, {"late", "m"}).at(0));
+  EXPECT_THAT(ids, ElementsAre(11, 1, 12, 2, 13));
+}
+
 TEST_P(OrderTest, ADeadlineMattersOnlyOnceDue) {
   AddAll({1});
   scheduler_->Add(With(Task(2), [](Entry& e) {
@@ -215,6 +225,17 @@ TEST_P(OrderTest, SettlingChargesWhatItReallyCost) {
   EXPECT_THAT(PickEach(1), ElementsAre(10));
   scheduler_->Settle("a", 1, 3);
   EXPECT_THAT(PickEach(4), ElementsAre(20, 21, 22, 11));
+}
+
+TEST_P(OrderTest, WeightsDivideWhatIsSettledToo) {
+  scheduler_->SetTenant("a", {.weight = 2});
+  for (uint64_t i = 0; i < 3; ++i) {
+    AddFor("a", 10 + i, 2);
+    AddFor("b", 20 + i);
+  }
+  EXPECT_THAT(PickEach(1), ElementsAre(10));
+  scheduler_->Settle("a", 2, 4);
+  EXPECT_THAT(PickEach(4), ElementsAre(20, 21, 11, 22)) << "a is at 2, as b after two";
 }
 
 TEST_P(OrderTest, ARefundGivesTheTurnBack) {
@@ -275,6 +296,15 @@ TEST_P(OrderTest, RestoredVirtualTimesHoldUntilTheFirstPick) {
   AddFor("b", 21);
   auto times = scheduler_->VirtualTimes();
   EXPECT_EQ(times, (std::vector<std::pair<std::string, double>>{{"a", 8}, {"b", 8}}));
+}
+
+TEST_P(OrderTest, WhoIsIdleIsToldAtTheTimeItWouldComeBackAt) {
+  AddFor("idle", 10);
+  for (uint64_t i = 0; i < 3; ++i) AddFor("busy", 20 + i);
+  EXPECT_THAT(PickEach(3), ElementsAre(20, 10, 21));
+  auto times = scheduler_->VirtualTimes();
+  EXPECT_EQ(times, (std::vector<std::pair<std::string, double>>{{"busy", 2}, {"idle", 2}}))
+      << "a restart gives it no credit either";
 }
 
 TEST_P(OrderTest, TheTokenBudgetEndsThePickButNeverForbidsTheFirst) {

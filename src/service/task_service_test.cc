@@ -397,6 +397,25 @@ TEST_F(TaskServiceTest, AFailureIsTriedAgainOrShown) {
             Code::kFailedPrecondition);
 }
 
+TEST_F(TaskServiceTest, ALineOfABatchIsNotRequeued) {
+  World world(disk_);
+  Process& process = world.process();
+  std::string lines = testing::ChatLine("short") + testing::ChatLine("long", "m", 100'000);
+  auto file = process.UploadText(kAnn, lines).value();
+  ASSERT_TRUE(process.CreateBatch(kAnn, file.id));
+  auto ended = [&] {
+    return world.Do(world.service().ListTasks(kAnn, {.status = State::kSucceeded, .limit = 5}))
+        .value()
+        .tasks;
+  };
+  for (int i = 0; i < 1000 && ended().empty(); ++i) process.sim().RunFor(10ms);
+  ASSERT_THAT(ended(), SizeIs(1)) << "the other one runs";
+  TaskId line = ended().front().record.id;
+  EXPECT_EQ(world.Do(world.service().RequeueTask(kAnn, ToString(line))).error().code(),
+            Code::kFailedPrecondition);
+  EXPECT_EQ(world.Get(line).record.state, State::kSucceeded);
+}
+
 // Edit, list, cancel.
 
 TEST_F(TaskServiceTest, AnEditWithAnOldVersionIsAborted) {
@@ -455,6 +474,27 @@ TEST_F(TaskServiceTest, AClaimWaitsForWork) {
   sim.RunFor(10ms);
   ASSERT_TRUE(claimed);
   EXPECT_EQ((*claimed)->front().task.id, id);
+}
+
+TEST_F(TaskServiceTest, ADrainDoesNotWaitForClaims) {
+  World world(disk_, {.engine = {.ttft = 1h}});
+  auto ids = world.Submit(
+      R"({"endpoint":"/v1/chat/completions","body":{"model":"m","messages":[{"role":"user","content":"hi"}]}})");
+  auto& sim = world.process().sim();
+  auto runs = [&] { return world.Get(ids->front()).record.state == State::kRunning; };
+  for (int i = 0; i < 1000 && !runs(); ++i) sim.RunFor(10ms);
+  ASSERT_TRUE(runs());
+  std::optional<base::Result<std::vector<ClaimedWork>>> claimed;
+  auto claim = [](Service& service, auto& into) -> Awaitable<void> {
+    into = co_await service.ClaimTasks(kAnn, World::Want(1, 60s), nullptr);
+  };
+  sim.SpawnDetached(claim(world.service(), claimed));
+  sim.RunFor(100ms);
+  EXPECT_FALSE(claimed);
+  world.service().Drain(sim.clock().Steady() + 30s);
+  sim.RunFor(2s);
+  EXPECT_TRUE(claimed) << "running work still has its grace";
+  EXPECT_FALSE(world.process().ended());
 }
 
 TEST_F(TaskServiceTest, ThereIsALimitOfWaitingClaims) {
