@@ -602,6 +602,60 @@ TEST_P(BatchConformance, AKeyOutlivesItsTask) {
   EXPECT_EQ(Submit(Keyed("a")), id);
 }
 
+// A child's parent has ended and is gone, while the child waits for another, or for its time.
+TEST_P(BatchConformance, AParentMayBeForgottenBeforeItsChildRuns) {
+  BatchId batch = SubmitLines(3);
+  model::TaskSpec child = Spec("children");
+  TaskId open = Submit(Spec());
+  child.parents = {IdOf(1), open};
+  TaskId waiting = Submit(child);
+  while (true) {
+    auto claimed = Claim(1);
+    ASSERT_THAT(claimed, SizeIs(1));
+    if (claimed[0].id == open) break;
+    EXPECT_THAT(Start(claimed[0]), Succeeds());
+    EXPECT_THAT(Complete(claimed[0]), Succeeds());
+  }
+  RunLines();
+  ASSERT_THAT(sim().Run(queue().ForgetBatch(batch)), Succeeds());
+  Restart();
+  EXPECT_EQ(StateOf(waiting), State::kBlocked);
+  EXPECT_THAT(Complete(RunOne()), Succeeds());
+  EXPECT_EQ(ClaimOne("children").id, waiting);
+}
+
+TEST_P(BatchConformance, AParentMayBeDroppedBeforeItsChildsTime) {
+  options().retention.count = 0;
+  Restart();
+  model::TaskSpec child = Spec("children");
+  TaskId parent = Submit(Spec());
+  child.parents = {parent};
+  child.not_before = Now() + 1h;
+  TaskId waiting = Submit(child);
+  EXPECT_THAT(Complete(RunOne()), Succeeds());
+  sim().RunFor(1s);
+  EXPECT_THAT(sim().Run(queue().Get(parent)), FailsWith(Code::kNotFound));
+  Restart();
+  sim().RunFor(1h);
+  EXPECT_EQ(ClaimOne("children").id, waiting);
+}
+
+// A line that runs when what waits is cancelled dies with the process: so it was cancelled, too.
+TEST_P(BatchConformance, AChildOfALineThatWasLostInACutBatchFails) {
+  BatchId batch = SubmitLines(3);
+  model::TaskSpec child = Spec("children");
+  child.parents = {IdOf(0)};
+  TaskId id = Submit(child);
+  EXPECT_EQ(RunOne().id, IdOf(0));
+  TaskFilter waiting = Of(batch);
+  waiting.state = State::kQueued;
+  ASSERT_THAT(sim().Run(queue().CancelWhere(waiting)), Succeeds());
+  EXPECT_EQ(StateOf(id), State::kBlocked);
+  Restart();
+  EXPECT_EQ(StateOf(IdOf(0)), State::kCancelled);
+  EXPECT_EQ(StateOf(id), State::kFailed);
+}
+
 INSTANTIATE_TEST_SUITE_P(Queues, BatchConformance, ::testing::ValuesIn(Implementations()),
                          [](const auto& info) { return info.param.name; });
 

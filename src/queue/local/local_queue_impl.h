@@ -130,6 +130,7 @@ class LocalQueue final : public Queue {
   void AdoptTask(Task& task);
   void AdoptBatch(BatchRow stored, LineStates states);
   void AdoptLease(Task& task);
+  bool FailForLostLine(Task& task);
   ChangeSet Collect();
   void CollectTask(Task& task, ChangeSet& changes);
   void CollectTenantTimes(ChangeSet& changes);
