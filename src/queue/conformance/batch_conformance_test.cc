@@ -656,6 +656,54 @@ TEST_P(BatchConformance, AChildOfALineThatWasLostInACutBatchFails) {
   EXPECT_EQ(StateOf(id), State::kFailed);
 }
 
+// Its last line ends, and somebody asks for another one, while it is being forgotten.
+TEST_P(BatchConformance, ForgettingWaitsForWhatIsUnderWay) {
+  BatchId batch = SubmitLines(3);
+  RunLines(2);
+  ClaimedTask last = RunOne();
+  bool told = false;
+  auto complete = [](Queue& queue, TaskRef ref, bool& done) -> Awaitable<void> {
+    std::vector<Completion> completions{{.task = ref, .result = {9, 2, 10}}};
+    auto items = co_await queue.Complete(completions);
+    EXPECT_THAT(items[0], Succeeds());
+    done = true;
+  };
+  auto forget = [](Queue& queue, BatchId id) -> Awaitable<void> {
+    EXPECT_THAT(co_await queue.ForgetBatch(id), FailsWith(Code::kFailedPrecondition));
+  };
+  auto requeue = [](Queue& queue, std::vector<TaskId> ids) -> Awaitable<void> {
+    (void)co_await queue.Requeue(ids);
+  };
+  sim().SpawnDetached(forget(queue(), batch));
+  sim().RunUntilIdle();
+  sim().SpawnDetached(complete(queue(), Ref(last), told));
+  base::Result<> forgotten = sim().Run(queue().ForgetBatch(batch));
+  EXPECT_THAT(forgotten, Succeeds());
+  sim().RunUntilIdle();
+  EXPECT_TRUE(told);
+  EXPECT_EQ(queue().Stats({}).total(), 0u);
+  Restart();
+  EXPECT_EQ(queue().Stats({}).total(), 0u);
+
+  BatchId other = SubmitLines(100);
+  RunLines();
+  sim().SpawnDetached(requeue(queue(), {IdOf(0), IdOf(99)}));  // has the first, reads the other
+  EXPECT_THAT(sim().Run(queue().ForgetBatch(other)), ::testing::AnyOf(Succeeds(), FailsWith(Code::kFailedPrecondition)));
+  sim().RunUntilIdle();
+}
+
+// A call that fails half way leaves no ended line in memory, which would count as live.
+TEST_P(BatchConformance, ACallThatCannotReadTheIndexLeavesNothingBehind) {
+  BatchPlan plan = Plan(20);
+  BatchId batch = SubmitPlan(plan);
+  RunLines(2);
+  ASSERT_THAT(sim().Run(queue().CancelWhere(Of(batch))), Succeeds());
+  (*indices_)[plan.index_blob].resize(1);
+  std::vector<TaskId> ids{IdOf(0), IdOf(1)};
+  for (const auto& item : sim().Run(queue().Requeue(ids))) EXPECT_FALSE(item.has_value());
+  EXPECT_THAT(sim().Run(queue().ForgetBatch(batch)), Succeeds());
+}
+
 INSTANTIATE_TEST_SUITE_P(Queues, BatchConformance, ::testing::ValuesIn(Implementations()),
                          [](const auto& info) { return info.param.name; });
 
