@@ -617,6 +617,108 @@ TEST_P(BatchConformance, AKeyOutlivesItsTask) {
   EXPECT_EQ(Submit(Keyed("a")), id);
 }
 
+// A child's parent has ended and is gone, while the child waits for another, or for its time.
+TEST_P(BatchConformance, AParentMayBeForgottenBeforeItsChildRuns) {
+  BatchId batch = SubmitLines(3);
+  model::TaskSpec child = Spec("children");
+  TaskId open = Submit(Spec());
+  child.parents = {IdOf(1), open};
+  TaskId waiting = Submit(child);
+  while (true) {
+    auto claimed = Claim(1);
+    ASSERT_THAT(claimed, SizeIs(1));
+    if (claimed[0].id == open) break;
+    EXPECT_THAT(Start(claimed[0]), Succeeds());
+    EXPECT_THAT(Complete(claimed[0]), Succeeds());
+  }
+  RunLines();
+  ASSERT_THAT(sim().Run(queue().ForgetBatch(batch)), Succeeds());
+  Restart();
+  EXPECT_EQ(StateOf(waiting), State::kBlocked);
+  EXPECT_THAT(Complete(RunOne()), Succeeds());
+  EXPECT_EQ(ClaimOne("children").id, waiting);
+}
+
+TEST_P(BatchConformance, AParentMayBeDroppedBeforeItsChildsTime) {
+  options().retention.count = 0;
+  Restart();
+  model::TaskSpec child = Spec("children");
+  TaskId parent = Submit(Spec());
+  child.parents = {parent};
+  child.not_before = Now() + 1h;
+  TaskId waiting = Submit(child);
+  EXPECT_THAT(Complete(RunOne()), Succeeds());
+  sim().RunFor(1s);
+  EXPECT_THAT(sim().Run(queue().Get(parent)), FailsWith(Code::kNotFound));
+  Restart();
+  sim().RunFor(1h);
+  EXPECT_EQ(ClaimOne("children").id, waiting);
+}
+
+// A line that runs when what waits is cancelled dies with the process: so it was cancelled, too.
+TEST_P(BatchConformance, AChildOfALineThatWasLostInACutBatchFails) {
+  BatchId batch = SubmitLines(3);
+  model::TaskSpec child = Spec("children");
+  child.parents = {IdOf(0)};
+  TaskId id = Submit(child);
+  EXPECT_EQ(RunOne().id, IdOf(0));
+  TaskFilter waiting = Of(batch);
+  waiting.state = State::kQueued;
+  ASSERT_THAT(sim().Run(queue().CancelWhere(waiting)), Succeeds());
+  EXPECT_EQ(StateOf(id), State::kBlocked);
+  Restart();
+  EXPECT_EQ(StateOf(IdOf(0)), State::kCancelled);
+  EXPECT_EQ(StateOf(id), State::kFailed);
+}
+
+// Its last line ends, and somebody asks for another one, while it is being forgotten.
+TEST_P(BatchConformance, ForgettingWaitsForWhatIsUnderWay) {
+  BatchId batch = SubmitLines(3);
+  RunLines(2);
+  ClaimedTask last = RunOne();
+  bool told = false;
+  auto complete = [](Queue& queue, TaskRef ref, bool& done) -> Awaitable<void> {
+    std::vector<Completion> completions{{.task = ref, .result = {9, 2, 10}}};
+    auto items = co_await queue.Complete(completions);
+    EXPECT_THAT(items[0], Succeeds());
+    done = true;
+  };
+  auto forget = [](Queue& queue, BatchId id) -> Awaitable<void> {
+    EXPECT_THAT(co_await queue.ForgetBatch(id), FailsWith(Code::kFailedPrecondition));
+  };
+  auto requeue = [](Queue& queue, std::vector<TaskId> ids) -> Awaitable<void> {
+    (void)co_await queue.Requeue(ids);
+  };
+  sim().SpawnDetached(forget(queue(), batch));
+  sim().RunUntilIdle();
+  sim().SpawnDetached(complete(queue(), Ref(last), told));
+  base::Result<> forgotten = sim().Run(queue().ForgetBatch(batch));
+  EXPECT_THAT(forgotten, Succeeds());
+  sim().RunUntilIdle();
+  EXPECT_TRUE(told);
+  EXPECT_EQ(queue().Stats({}).total(), 0u);
+  Restart();
+  EXPECT_EQ(queue().Stats({}).total(), 0u);
+
+  BatchId other = SubmitLines(100);
+  RunLines();
+  sim().SpawnDetached(requeue(queue(), {IdOf(0), IdOf(99)}));  // has the first, reads the other
+  EXPECT_THAT(sim().Run(queue().ForgetBatch(other)), ::testing::AnyOf(Succeeds(), FailsWith(Code::kFailedPrecondition)));
+  sim().RunUntilIdle();
+}
+
+// A call that fails half way leaves no ended line in memory, which would count as live.
+TEST_P(BatchConformance, ACallThatCannotReadTheIndexLeavesNothingBehind) {
+  BatchPlan plan = Plan(20);
+  BatchId batch = SubmitPlan(plan);
+  RunLines(2);
+  ASSERT_THAT(sim().Run(queue().CancelWhere(Of(batch))), Succeeds());
+  (*indices_)[plan.index_blob].resize(1);
+  std::vector<TaskId> ids{IdOf(0), IdOf(1)};
+  for (const auto& item : sim().Run(queue().Requeue(ids))) EXPECT_FALSE(item.has_value());
+  EXPECT_THAT(sim().Run(queue().ForgetBatch(batch)), Succeeds());
+}
+
 INSTANTIATE_TEST_SUITE_P(Queues, BatchConformance, ::testing::ValuesIn(Implementations()),
                          [](const auto& info) { return info.param.name; });
 

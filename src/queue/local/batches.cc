@@ -209,32 +209,56 @@ void LocalQueue::CutWaiting(LineBatch& batch, Task& task, State to) {
 
 Awaitable<base::Result<>> LocalQueue::ForgetBatch(BatchId id) {
   INFERQ_CO_TRY(Ready());
-  INFERQ_CO_TRY(co_await Settled(commits_->current()));  // no count of it is under way
-  LineBatch* batch = FindBatch(id);
-  const TaskGroup* group = index_.Find(std::nullopt, id);
-  if (batch == nullptr && group == nullptr) co_return base::Result<>{};
-  if (batch != nullptr && !batch->all_ended())
-    co_return base::Fail(Code::kFailedPrecondition, "lines of {} are live", ToString(id));
-  std::vector<TaskId> own;  // tasks of the batch with rows of their own
-  for (const Finish& finish : group->finished) {
-    const Task* task = tasks_.Find(finish.id);
-    if (task != nullptr && task->finish_sequence == finish.sequence) own.push_back(finish.id);
+  Group settled = commits_->current();
+  while (true) {  // until no count of it is under way
+    INFERQ_CO_TRY(co_await Settled(settled));
+    INFERQ_CO_TRY(Ready());
+    if (FindBatch(id) == nullptr && index_.Find(std::nullopt, id) == nullptr)
+      co_return base::Result<>{};
+    INFERQ_CO_TRY(CheckOver(id));
+    settled = NewestChange(id);
+    if (settled <= commits_->durable()) break;
   }
-  uint64_t lines = batch == nullptr ? 0 : batch->states.lines();
-  if (own.size() + lines != group->stats.total())
-    co_return base::Fail(Code::kFailedPrecondition, "tasks of {} are live", ToString(id));
   Group change = commits_->current();
-  for (TaskId task : own) DropTask(*tasks_.Find(task));
-  if (batch != nullptr) DropBatch(*batch);
+  for (TaskId task : OwnTasks(id)) DropTask(*tasks_.Find(task));
+  if (LineBatch* batch = FindBatch(id)) DropBatch(*batch);
   index_.DropBatch(id);
   commits_->Request();
   co_return co_await Durable(change);
 }
 
+// Ended tasks of a batch that have rows of their own.
+std::vector<TaskId> LocalQueue::OwnTasks(BatchId id) const {
+  std::vector<TaskId> own;
+  for (const Finish& finish : index_.Find(std::nullopt, id)->finished) {
+    const Task* task = tasks_.Find(finish.id);
+    if (task != nullptr && task->finish_sequence == finish.sequence) own.push_back(finish.id);
+  }
+  return own;
+}
+
+base::Result<> LocalQueue::CheckOver(BatchId id) const {
+  const LineBatch* batch = FindBatch(id);
+  if (batch != nullptr && !batch->all_ended())
+    return base::Fail(Code::kFailedPrecondition, "lines of {} are live", ToString(id));
+  uint64_t lines = batch == nullptr ? 0 : batch->states.lines();
+  if (OwnTasks(id).size() + lines != index_.Find(std::nullopt, id)->stats.total())
+    return base::Fail(Code::kFailedPrecondition, "tasks of {} are live", ToString(id));
+  return {};
+}
+
+// The group of what was last acknowledged, or is about to be, of a batch that is over.
+LocalQueue::Group LocalQueue::NewestChange(BatchId id) const {
+  const LineBatch* batch = FindBatch(id);
+  Group newest = batch == nullptr ? 0 : batch->change;
+  for (TaskId task : OwnTasks(id)) newest = std::max(newest, tasks_.Find(task)->change);
+  return newest;
+}
+
 void LocalQueue::DropBatch(LineBatch& batch) {
+  tasks_.ForRange(batch.row.first, batch.last(), [this](Task& task) { DismissLine(task); });
   BatchRow row = std::move(batch.row);
   BatchId id = row.plan.batch;
-  INFERQ_CHECK(batch.tasks == 0);
   const QueueStats stats = index_.Find(std::nullopt, id)->stats;  // of the lines; tasks are gone
   for (int i = 0; i < model::kStateCount; ++i) {
     if (stats.by_state[i] == 0) continue;
@@ -243,6 +267,7 @@ void LocalQueue::DropBatch(LineBatch& batch) {
   if (row.plan.expires_at && !row.cut) batch_expiry_due_.Remove(*row.plan.expires_at, row.first);
   PauseRow pause{.kind = static_cast<uint8_t>(PauseTarget::Kind::kBatch), .name = ToString(id)};
   if (pauses_.erase(pause) > 0) {
+    std::erase(new_pauses_, pause);
     old_pauses_.push_back(pause);
     ApplyPause(pause, false);
   }

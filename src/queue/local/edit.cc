@@ -24,7 +24,10 @@ std::unexpected<base::Error> Unknown(TaskId id) {
 
 Awaitable<std::vector<base::Result<>>> LocalQueue::Cancel(std::vector<TaskId> tasks) {
   if (auto ready = Ready(); !ready) co_return Items(tasks.size(), ready);
-  if (auto summoned = co_await Summon(tasks); !summoned) co_return Items(tasks.size(), summoned);
+  if (auto summoned = co_await Summon(tasks); !summoned) {
+    Dismiss(tasks);
+    co_return Items(tasks.size(), summoned);
+  }
   Items items;
   Group group = 0;
   for (TaskId id : tasks) items.push_back(CancelOne(id, group));
@@ -111,7 +114,10 @@ uint64_t LocalQueue::PassLines(TaskId id) const {
 
 Awaitable<std::vector<base::Result<>>> LocalQueue::Requeue(std::vector<TaskId> tasks) {
   if (auto ready = Ready(); !ready) co_return Items(tasks.size(), ready);
-  if (auto summoned = co_await Summon(tasks); !summoned) co_return Items(tasks.size(), summoned);
+  if (auto summoned = co_await Summon(tasks); !summoned) {
+    Dismiss(tasks);
+    co_return Items(tasks.size(), summoned);
+  }
   Items items;
   for (TaskId id : tasks) items.push_back(RequeueOne(id));
   Dismiss(tasks);

@@ -33,7 +33,6 @@ struct LocalQueue::Recovered {
 
   void AddTask(SpecRow spec, StateRow state, std::string checkpoint);
   void AddLine(model::BatchId batch, uint64_t line, State state);
-  const Batch* BatchOf(const Task& task) const;
   base::Result<> Check();
 };
 
@@ -73,28 +72,19 @@ void LocalQueue::Recovered::AddLine(model::BatchId id, uint64_t line, State stat
       fmt::format("the store contradicts itself about line {} of {}", line, ToString(id)));
 }
 
-// The batch of lines that the task is a line of; nullptr: it is none.
-const LocalQueue::Recovered::Batch* LocalQueue::Recovered::BatchOf(const Task& task) const {
-  auto found = batches.find(task.batch);
-  bool line = found != batches.end() && task.id >= found->second.row.first;
-  return line ? &found->second : nullptr;
-}
-
-// What one row cannot tell. A parent may be gone once its children are let go.
+// What one row cannot tell. A parent may be gone: it had ended, and was dropped or forgotten with its
+// batch while the child waits for others or for its time.
 base::Result<> LocalQueue::Recovered::Check() {
   tasks.ForEach([this](Task& task) {
     bool waits = task.state == State::kBlocked && task.extra && !task.extra->retry_at;
     if (!waits) return;
     for (TaskId parent : task.extra->parents) {
-      if (tasks.Find(parent) != nullptr) continue;
-      bool line = std::ranges::any_of(batches, [parent](const auto& entry) {
-        const BatchRow& row = entry.second.row;
-        return parent >= row.first && parent.value - row.first.value < row.plan.lines;
-      });
-      if (line) continue;
+      bool was_given_out = model::ShardOf(parent) == tasks.shard() &&
+                           model::SequenceOf(parent) <= meta.last_task;
+      if (was_given_out) continue;
       error = base::Error(base::Code::kDataLoss,
-                          fmt::format("{}, a parent of {}, is missing from the store",
-                                      ToString(parent), ToString(task.id)));
+                          fmt::format("{}, a parent of {}, never was", ToString(parent),
+                                      ToString(task.id)));
     }
   });
   if (error) return std::unexpected(*error);
@@ -204,9 +194,22 @@ void LocalQueue::Adopt(Recovered& recovered) {
     if (cut) return End(task, cut->first, base::Code::kCancelled, std::move(cut->second));
     if (task.state != State::kBlocked) return;
     bool retries = task.extra && task.extra->retry_at;  // it was let go by its parents
-    if (!retries) WaitForParents(task);
+    if (!retries && !FailForLostLine(task)) WaitForParents(task);
+    if (IsTerminal(task.state)) return;
     if (task.UnfinishedParents() == 0) TryUnblock(task, Wait::kRides);
   });
+}
+
+// A line that we ran while its batch was cut short left no row: it ended with its batch, and a child
+// that waited for it hears of that now. @return whether there is such a parent.
+bool LocalQueue::FailForLostLine(Task& task) {
+  auto parent = ParentThatForbids(task);
+  const LineBatch* batch =
+      parent && tasks_.Find(parent->first) == nullptr ? BatchAt(parent->first) : nullptr;
+  if (batch == nullptr || batch->OwnEnding(batch->LineOf(parent->first))) return false;
+  FailForParent(task, parent->first, parent->second);
+  EndChildren(task.id, task.state);
+  return true;
 }
 
 // Batches and tasks in the order of their ids, then endings in theirs.

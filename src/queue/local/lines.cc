@@ -247,7 +247,7 @@ void LocalQueue::RetireLine(Task& task) {
     batch.row.results.push_back(blob);
     BatchChanged(batch, Wait::kAwaited);
   }
-  recent_[task.id] = {task.fence, task.state, task.change};
+  recent_[task.id] = {task.fence, task.state, task.change, task.finish_sequence};
   recent_order_.push_back(task.id);
   if (recent_order_.size() > kRecentEndings) {
     recent_.erase(recent_order_.front());
@@ -288,9 +288,9 @@ Awaitable<base::Result<>> LocalQueue::Summon(std::vector<TaskId> ids) {
     if (batch == nullptr) continue;
     BatchId number = batch->row.plan.batch;
     uint64_t line = batch->LineOf(id);
+    uint64_t index = batch->row.plan.index_blob;
     INFERQ_CO_TRY(co_await Settled(batch->change));
-    auto read = [lines = options_.read_lines, reader = reader_, index = batch->row.plan.index_blob,
-                 number, line]() -> base::Result<std::pair<LineInfo, std::optional<LineRow>>> {
+    auto read = [lines = options_.read_lines, reader = reader_, index, number, line]() -> base::Result<std::pair<LineInfo, std::optional<LineRow>>> {
       INFERQ_ASSIGN(auto infos, ReadInfos(lines, index, {line}));
       INFERQ_ASSIGN(auto row, reader->Line(number, line));
       return std::pair(infos[0], std::move(row));
@@ -302,6 +302,10 @@ Awaitable<base::Result<>> LocalQueue::Summon(std::vector<TaskId> ids) {
     auto ending = batch->OwnEnding(line);
     if (!ending && batch->row.cut) continue;
     if (ending.has_value() != known.second.has_value()) continue;  // it changed: as it is now
+    auto recent = recent_.find(id);
+    if (known.second && recent != recent_.end() &&
+        recent->second.finish_sequence != known.second->finish_sequence)
+      continue;  // it ended anew meanwhile
     if (known.first.lane >= batch->cursors.size())
       co_return base::Fail(Code::kDataLoss, "the index of {} is damaged", ToString(number));
     Task& task = MakeLine(*batch, line, known.first);
@@ -328,10 +332,14 @@ Awaitable<base::Result<>> LocalQueue::Summon(std::vector<TaskId> ids) {
 void LocalQueue::Dismiss(const std::vector<TaskId>& ids) {
   for (TaskId id : ids) {
     Task* task = tasks_.Find(id);
-    if (task == nullptr || !task->is_line || !IsTerminal(task->state)) continue;
-    task->has_row = false;
-    DropLine(*task);
+    if (task != nullptr && task->is_line && IsTerminal(task->state)) DismissLine(*task);
   }
+}
+
+void LocalQueue::DismissLine(Task& task) {
+  INFERQ_CHECK(IsTerminal(task.state));
+  task.has_row = false;
+  DropLine(task);
 }
 
 // Records of lines without a task, in the order of `lines`, which rise; `rows` (in any order) tell

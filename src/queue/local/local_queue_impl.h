@@ -99,6 +99,7 @@ class LocalQueue final : public Queue {
     model::Fence fence;
     model::State state = model::State::kSucceeded;
     Group change = 0;
+    uint64_t finish_sequence = 0;
   };
   // One spec of a Submit, after validation: the task that it means.
   struct Slot {
@@ -130,6 +131,7 @@ class LocalQueue final : public Queue {
   void AdoptTask(Task& task);
   void AdoptBatch(BatchRow stored, LineStates states);
   void AdoptLease(Task& task);
+  bool FailForLostLine(Task& task);
   ChangeSet Collect();
   void CollectTask(Task& task, ChangeSet& changes);
   void CollectTenantTimes(ChangeSet& changes);
@@ -200,6 +202,9 @@ class LocalQueue final : public Queue {
   void CutBatch(LineBatch& batch, model::State to, std::string message, bool running_too);
   void CutWaiting(LineBatch& batch, Task& task, model::State to);
   bool MatchesBatch(const LineBatch& batch, const TaskFilter& filter) const;
+  std::vector<model::TaskId> OwnTasks(model::BatchId id) const;
+  base::Result<> CheckOver(model::BatchId id) const;
+  Group NewestChange(model::BatchId id) const;
   void DropBatch(LineBatch& batch);
   void EditLines(LineBatch& batch);
 
@@ -221,6 +226,7 @@ class LocalQueue final : public Queue {
   void DropLine(Task& task);
   Awaitable<base::Result<>> Summon(std::vector<model::TaskId> ids);
   void Dismiss(const std::vector<model::TaskId>& ids);
+  void DismissLine(Task& task);
   Awaitable<base::Result<std::vector<model::TaskRecord>>> ReadRecords(model::BatchId batch,
                                                                       std::vector<uint64_t> lines,
                                                                       std::vector<LineRow> rows);
