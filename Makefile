@@ -7,6 +7,8 @@ SHELL := /bin/bash
 JOBS  ?= $(shell nproc)
 # Seeds that `make sim` runs; `make test` runs 20.
 SEEDS ?= 200
+# Minutes that `make soak` kills the server; `make test` has a quarter of one.
+MINUTES ?= 10
 # More arguments for `make run`, for example RUN_ARGS=--restart.
 RUN_ARGS ?=
 # A llama.cpp tree of your own (source and build) instead of the pinned npm packages.
@@ -52,6 +54,9 @@ sim: setup build/release/build.ninja ## Run the simulation with SEEDS=n seeds
 	cmake --build build/release -j $(JOBS) --target sim_tests
 	INFERQ_SIM_SEEDS=$(SEEDS) $(CTEST) --test-dir build/release -L sim
 
+soak: build ## Kill a loaded server over and over for MINUTES=n; nothing may be lost
+	tests/soak/kill_loop.py --minutes $(MINUTES) --json out/kill_loop.json
+
 mutants: setup build/release/build.ninja ## Remove each guard of tests/mutations.toml in turn; its test must turn red
 	python3 tools/mutate.py
 
@@ -86,4 +91,4 @@ lint: setup build/dev/build.ninja ## Check format, bans, layers and headers, and
 clean: ## Remove build/ and out/
 	rm -rf build out
 
-.PHONY: help setup build run test bench sim mutants asan tsan nightly format lint clean
+.PHONY: help setup build run test bench sim soak mutants asan tsan nightly format lint clean

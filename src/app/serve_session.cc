@@ -32,6 +32,10 @@ namespace {
 constexpr base::Micros kSampleEvery = 200ms;
 constexpr uint64_t kKeptForOnline = 20'000;  // places in the queue that batches cannot take
 constexpr base::Micros kLastWords = 2s;      // for answers under way when the service has ended
+constexpr std::string_view kNoModel =
+    "  model   none: only tasks of external workers can run. Put a GGUF file into ./models "
+    "(models.directory), or\n          name models in [[model]] tables of the configuration "
+    "(docs/config.md)\n";
 
 std::unique_ptr<obs::Logger> MakeLogger(const ServeOptions& options) {
   obs::LogOptions log;
@@ -81,12 +85,6 @@ int ServeSession::Run() {
 
 // What can be wrong before anything is served.
 Result<> ServeSession::Open() {
-  if (options_.models.empty()) {
-    return base::Fail(
-        Code::kInvalidArgument,
-        "no model to serve: put a GGUF file into ./models (models.directory), or name models in "
-        "[[model]] tables of the configuration (docs/config.md)");
-  }
   const std::string& directory = options_.data_directory;
   if (auto made = base::PosixFileSystem().CreateDirectory(directory); !made) {
     return base::Fail(Code::kUnavailable, "cannot make the store {}: {}", directory,
@@ -198,6 +196,7 @@ void ServeSession::Announce() const {
   for (const ModelOptions& model : options_.models) {
     text += fmt::format("  model   {} ({})\n", model.name, DescribeModel(model));
   }
+  if (options_.models.empty()) text += kNoModel;
   if (options_.keys.empty()) text += "  keys    none: everybody on this machine may use it\n";
   std::fputs(text.c_str(), stdout);
   std::fflush(stdout);

@@ -116,9 +116,9 @@ class ServeCase(Case):
         if not url:
             process.wait(timeout=10)
             raise AssertionError(f"it does not start: {b''.join(log).decode(errors='replace')}")
-        threading.Thread(target=process.stdout.read, daemon=True).start()
         server = Server(process, url, admin)
-        server.log = log
+        server.log, server.said = log, []
+        threading.Thread(target=lambda: server.said.extend(process.stdout), daemon=True).start()
         if ready:
             self.assertTrue(wait_for(lambda: server.request("GET", "/readyz").status == 200),
                             "it does not get ready")

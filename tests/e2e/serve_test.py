@@ -217,10 +217,17 @@ class Start(ServeCase):
         self.assertEqual(len(children_of(server.process.pid)), 1)
         self.assertEqual(oct((self.dir / "inferq-data").stat().st_mode & 0o777), "0o700")
 
-    def test_without_models_it_says_what_to_do(self):
-        done = self.run_inferq("serve", "--listen", "127.0.0.1:0", timeout=20)
-        self.assertEqual(done.returncode, 2)
-        self.assertIn("models", done.stderr.decode())
+    def test_without_models_it_serves_external_workers_and_says_so(self):
+        server = self.start_server()
+        self.assertTrue(wait_for(lambda: b"only tasks of external workers can run" in b"".join(server.said)))
+        self.assertEqual(server.request("GET", "/v1/models").json()["data"], [])
+        refused = server.request("POST", "/v1/chat/completions", chat())
+        self.assertEqual((refused.status, refused.json()["error"]["param"]), (404, "model"))
+        task = server.request("POST", "/v1/tasks", {"kind": "ocr", "payload": 1}).json()
+        (claimed,) = server.request("POST", "/v1/workers/claim", {
+            "worker": "w", "kinds": ["ocr"]}).json()["tasks"]
+        self.assertEqual(claimed["id"], task["id"])
+        self.assertEqual(self.stop_server(server), 0)
 
     def test_a_second_server_on_the_same_store_is_refused(self):
         self.start_server(config=FAKE)
