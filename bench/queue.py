@@ -61,6 +61,7 @@ def main():
     for kind in ("queue", "submit", "pickup"):
         show(arguments, kind, "--seconds", f"{arguments.seconds:g}")
     show(arguments, "ingest")
+    show(arguments, "ingest", "--lines", 10_000_000)
     show(arguments, "restart")
     keys(arguments)
 

@@ -195,18 +195,5 @@ TEST_F(ResultLogTest, OldSegmentsHaveNoFileOpen) {
   EXPECT_TRUE(base::RemoveTree(files, root));
 }
 
-TEST_F(ResultLogTest, ReadAllAnswersForEachExtent) {
-  model::Extent one = Append("one").value();
-  model::Extent two = Append("two").value();
-  std::vector<model::Extent> wanted{two, {99, 0, 1}, {one.blob, 5, 100}, one, {}};
-  auto read = blob::ReadAll(*blobs_, wanted);
-  ASSERT_EQ(read.size(), wanted.size());
-  EXPECT_EQ(*read[0], "two");
-  EXPECT_EQ(read[1].error().code(), Code::kNotFound);
-  EXPECT_EQ(read[2].error().code(), Code::kDataLoss);
-  EXPECT_EQ(*read[3], "one");
-  EXPECT_EQ(*read[4], "");
-}
-
 }  // namespace
 }  // namespace inferq::service

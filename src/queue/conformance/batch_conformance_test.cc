@@ -703,7 +703,8 @@ TEST_P(BatchConformance, ForgettingWaitsForWhatIsUnderWay) {
   BatchId other = SubmitLines(100);
   RunLines();
   sim().SpawnDetached(requeue(queue(), {IdOf(0), IdOf(99)}));  // has the first, reads the other
-  EXPECT_THAT(sim().Run(queue().ForgetBatch(other)), ::testing::AnyOf(Succeeds(), FailsWith(Code::kFailedPrecondition)));
+  EXPECT_THAT(sim().Run(queue().ForgetBatch(other)),
+              ::testing::AnyOf(Succeeds(), FailsWith(Code::kFailedPrecondition)));
   sim().RunUntilIdle();
 }
 

@@ -172,7 +172,7 @@ TEST_F(JournalCheckTest, EverythingIsReadBesideTheWriter) {
       [&](LineRow) { return ++lines, base::Result<>(); });
   EXPECT_TRUE(read);
   EXPECT_EQ(tasks, 8);
-  EXPECT_EQ(lines, 5);
+  EXPECT_EQ(lines, 4) << "without that of the forgotten batch";
   read = ReadJournal(
       path_,
       [&](SpecRow, StateRow, std::string) { return base::Fail(base::Code::kCancelled, "enough"); },
