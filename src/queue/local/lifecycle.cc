@@ -313,6 +313,7 @@ Awaitable<base::Result<>> LocalQueue::Close() {
     commits_->Request();
     result = co_await commits_->WaitFor(commits_->current());
   }
+  reader_.reset();  // else the journal's log is not written back at its end
   auto close = [journal = journal_] { return journal->Close(); };
   base::Result<> closed = co_await runtime_.RunBlocking(runtime::kJournalLane, std::move(close));
   phase_ = Phase::kClosed;

@@ -290,6 +290,7 @@ Awaitable<base::Result<>> LocalQueue::Summon(std::vector<TaskId> ids) {
     uint64_t line = batch->LineOf(id);
     uint64_t index = batch->row.plan.index_blob;
     INFERQ_CO_TRY(co_await Settled(batch->change));
+    INFERQ_CO_TRY(Ready());
     auto read = [lines = options_.read_lines, reader = reader_, index, number,
                  line]() -> base::Result<std::pair<LineInfo, std::optional<LineRow>>> {
       INFERQ_ASSIGN(auto infos, ReadInfos(lines, index, {line}));
@@ -389,6 +390,7 @@ Awaitable<base::Result<std::vector<model::TaskRecord>>> LocalQueue::ReadRecords(
 Awaitable<base::Result<model::TaskRecord>> LocalQueue::GetLine(BatchId id, uint64_t line) {
   LineBatch* batch = FindBatch(id);
   INFERQ_CO_TRY(co_await Settled(batch->change));
+  INFERQ_CO_TRY(Ready());
   auto read = [reader = reader_, id, line] { return reader->Line(id, line); };
   INFERQ_CO_ASSIGN(auto row, co_await runtime_.RunBlocking(runtime::kReadLane, read));
   std::vector<LineRow> rows;

@@ -37,6 +37,7 @@ Awaitable<base::Result<model::Outcome>> LocalQueue::GetPast(TaskId id,
   INFERQ_CO_TRY(Ready());
   if (!KnownState(id)) co_return base::Fail(Code::kNotFound, "{} does not exist", ToString(id));
   INFERQ_CO_TRY(co_await Settled(commits_->current()));
+  INFERQ_CO_TRY(Ready());
   auto read = [reader = reader_, id, generation] { return reader->Past(id, generation); };
   INFERQ_CO_ASSIGN(auto past, co_await runtime_.RunBlocking(runtime::kReadLane, read));
   if (!past) {
@@ -106,6 +107,7 @@ Awaitable<base::Result<std::vector<model::TaskRecord>>> LocalQueue::QueryById(
   }
   INFERQ_CO_TRY(co_await Settled(change));
   for (auto& [batch, lines] : on_disk) {
+    INFERQ_CO_TRY(Ready());
     auto read = [reader = reader_, batch, lines]() -> base::Result<std::vector<LineRow>> {
       std::vector<LineRow> rows;
       for (uint64_t line : lines) {
@@ -151,6 +153,7 @@ Awaitable<base::Result<std::vector<model::TaskRecord>>> LocalQueue::QueryLines(
   std::vector<model::TaskRecord> page;
   uint64_t after = request.after;
   while (page.size() < request.limit) {
+    INFERQ_CO_TRY(Ready());
     auto read = [reader = reader_, batch, after, limit = request.limit] {
       return reader->Lines(batch, after, limit);
     };
