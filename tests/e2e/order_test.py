@@ -110,19 +110,21 @@ class Aging(OrderCase):
         self.assertEqual(answer.status, 200, answer.body)
         return [task["id"] for task in answer.json()["data"]]
 
-    def flood(self, server, count):
-        """Half of high priority, half due as good as now."""
-        self.submit(server, "high", count - count // 2, priority=1000)
-        if count > 1:
-            self.submit(server, "due", count // 2, priority=1000, deadline=time.time() + 0.05)
+    def flood(self, server, high, due):
+        """Of the highest priority all: some due as good as now, so they would always go first if they might."""
+        if high:
+            self.submit(server, "high", high, priority=1000)
+        if due:
+            self.submit(server, "due", due, priority=1000, deadline=time.time() + 0.05)
 
     def work(self, server, end):
-        """Claims two at a time and replaces them by the flood. @return what it did, in order."""
+        """Claims two at a time and replaces each by its like. @return what it did, in order."""
         did, claim = [], {"kinds": ["work"], "max_tasks": 2, "wait_seconds": 5}
         tasks = server.request("POST", "/v1/workers/claim", {"worker": "w", **claim}).json()["tasks"]
         while tasks and not end.is_set():
             did += [(task["payload"], time.monotonic()) for task in tasks]
-            self.flood(server, len(tasks))
+            names = Counter(task["payload"] for task in tasks)
+            self.flood(server, names["high"], names["due"])
             time.sleep(0.005)
             tasks = server.request("POST", "/v1/workers/complete", {"worker": "w", "claim": claim, "tasks": [
                 {"id": task["id"], "fence": task["fence"], "result": 1} for task in tasks]}).json()["claimed"]
@@ -131,7 +133,7 @@ class Aging(OrderCase):
     def test_a_low_task_starts_within_its_bound_under_a_flood(self):
         server = self.start_server(config="[order]\n"
                                    f"aging_per_second = {self.AGING}\nprefix_window = \"0s\"\n" + model())
-        self.flood(server, self.DEPTH)
+        self.flood(server, self.DEPTH // 2, self.DEPTH // 2)
         end, did = threading.Event(), []
         worker = threading.Thread(target=lambda: did.extend(self.work(server, end)))
         worker.start()

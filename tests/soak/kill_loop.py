@@ -76,7 +76,7 @@ class Server:
         while time.monotonic() < end and self.process.poll() is None:
             try:
                 if client.request("GET", "/readyz")[0] == 200:
-                    return
+                    return client.close()
             except Lost:
                 pass
             time.sleep(0.02)
@@ -179,6 +179,7 @@ class Submitter(threading.Thread):
                 self.end.wait(max(0, began + sent / self.rate - time.monotonic()))
         except RuntimeError as error:  # an answer that nothing excuses
             self.error = error
+        self.client.close()
 
     def spec(self, **more):
         """A task, and what is to be acknowledged of it."""
@@ -268,6 +269,7 @@ class BatchSubmitter(Submitter):
                 self.end.wait(self.rng.uniform(1, 4))
         except RuntimeError as error:
             self.error = error
+        self.client.close()
 
     def batch(self):
         self.made += 1
@@ -405,6 +407,8 @@ class Loop:
         self.calm.set()
         self.workers.end_all()
         self.server.kill()
+        self.client.close()
+        self.expected.file.close()
 
 
 def report(figures, violations, path):

@@ -37,6 +37,7 @@ class Check:
         self.check_keys()
         self.check_claims()
         self.check_words()
+        self.check_fences()
         for ack in self.acks:
             self.check_task(ack)
         self.check_list()
@@ -86,6 +87,15 @@ class Check:
                 self.bad("double", f"{id}: two endings were taken: {words}")
             if (task := self.tasks.get(id)) and self.word_of(task) not in words:
                 self.bad("lost", f"{id}: {words} was acknowledged, {self.word_of(task)!r} is seen")
+
+    def check_fences(self):
+        """Nothing was taken from a worker that spoke after another had got the task."""
+        for word, heard in self.heard.items():
+            said = self.said[word]
+            newer = [claim for claim in self.claims[said["id"]]
+                     if int(claim["fence"]) > int(said["fence"]) and claim["at"] < said["at"]]
+            if heard["ok"] and newer:
+                self.bad("other", f"{said['id']}: {word} was taken although {newer[0]} was before it")
 
     def word_of(self, task):
         """What its last worker said, as the server shows it; None for a model's completion."""

@@ -94,6 +94,19 @@ class Checker(unittest.TestCase):
         self.history["events"][5]["ok"] = True
         self.assert_bad("double", "A: two endings were taken")
 
+    def test_an_old_fence_was_taken(self):
+        for how in ("complete", "fail"):
+            history = copy.deepcopy(self.history)
+            history["events"][2:6] = [say("A", "1", "a1", how, at=4), hear("A", "a1", how=how, at=5)]
+            history["tasks"]["A"]["result"] = "a1"
+            self.assertRegex("\n".join(self.violations(history)["other"]), "A: a1 was taken although")
+
+    def test_an_old_fence_that_spoke_before_the_new_one_was_given(self):
+        self.history["events"][1]["at"] = 2
+        self.history["events"][2:6] = [say("A", "1", "a1", at=1.5), hear("A", "a1")]
+        self.history["tasks"]["A"]["result"] = "a1"
+        self.assertNotIn("although", str(self.violations()))
+
     def test_an_acknowledged_result_that_is_not_seen(self):
         self.history["tasks"]["A"]["result"] = "a1"
         self.assert_bad("lost", r"A: \['a2'\] was acknowledged, 'a1' is seen")

@@ -27,10 +27,13 @@ class Client:
             answer = self.connection.getresponse()
             return answer.status, answer.read()
         except (OSError, http.client.HTTPException) as error:
-            if self.connection is not None:
-                self.connection.close()
-            self.connection = None
+            self.close()
             raise Lost(str(error)) from error
+
+    def close(self):
+        if self.connection is not None:
+            self.connection.close()
+        self.connection = None
 
     def post(self, path, body, headers=None, timeout=10):
         """@return the parsed answer; Lost also for what passes by itself. Anything else is a bug of the caller or ours."""
