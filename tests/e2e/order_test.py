@@ -191,7 +191,7 @@ class SharedPrompts(OrderCase):
         return taken, len(groups) - len(set(groups))
 
     def test_lines_that_begin_alike_run_one_after_the_other(self):
-        config = '[order]\nprefix_window = "1h"\n' + model(ttft='"1ms"', itl='"0ms"', tokens=1, concurrency=1)
+        config = '[order]\nprefix_window = "24h"\n' + model(ttft='"1ms"', itl='"0ms"', tokens=1, concurrency=1)
         server = self.start_server(config=config)
         done = server.await_batch(self.start_batch(server, self.shuffled()))
         # One at a time: the order of endings is that of starts.
