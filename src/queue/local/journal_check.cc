@@ -177,8 +177,7 @@ base::Result<> JournalChecker::CheckParents() {
       "WHERE length(parents) > 0 AND id IN (SELECT id FROM state WHERE state < 4)";
   INFERQ_TRY(children.Prepare(db_, SelectSql(TableOf<SpecRow>(), unfinished).c_str()));
   INFERQ_TRY(known.Prepare(
-      db_,
-      "SELECT 1 FROM meta WHERE (?1 & ((1 << 48) - 1)) BETWEEN 1 AND last_task"));
+      db_, "SELECT 1 FROM meta WHERE (?1 & ((1 << 48) - 1)) BETWEEN 1 AND last_task"));
   while (true) {
     INFERQ_ASSIGN(bool more, children.Step());
     if (!more) return {};
@@ -189,8 +188,8 @@ base::Result<> JournalChecker::CheckParents() {
       INFERQ_ASSIGN(bool found, known.Step());
       known.Reset();
       if (found) continue;
-      Problem(fmt::format("{} waits for {}, which never was", ToString(child->id),
-                          ToString(parent)));
+      Problem(
+          fmt::format("{} waits for {}, which never was", ToString(child->id), ToString(parent)));
     }
   }
 }

@@ -72,19 +72,18 @@ void LocalQueue::Recovered::AddLine(model::BatchId id, uint64_t line, State stat
       fmt::format("the store contradicts itself about line {} of {}", line, ToString(id)));
 }
 
-// What one row cannot tell. A parent may be gone: it had ended, and was dropped or forgotten with its
-// batch while the child waits for others or for its time.
+// What one row cannot tell. A parent may be gone: it had ended, and was dropped or forgotten with
+// its batch while the child waits for others or for its time.
 base::Result<> LocalQueue::Recovered::Check() {
   tasks.ForEach([this](Task& task) {
     bool waits = task.state == State::kBlocked && task.extra && !task.extra->retry_at;
     if (!waits) return;
     for (TaskId parent : task.extra->parents) {
-      bool was_given_out = model::ShardOf(parent) == tasks.shard() &&
-                           model::SequenceOf(parent) <= meta.last_task;
+      bool was_given_out =
+          model::ShardOf(parent) == tasks.shard() && model::SequenceOf(parent) <= meta.last_task;
       if (was_given_out) continue;
-      error = base::Error(base::Code::kDataLoss,
-                          fmt::format("{}, a parent of {}, never was", ToString(parent),
-                                      ToString(task.id)));
+      error = base::Error(base::Code::kDataLoss, fmt::format("{}, a parent of {}, never was",
+                                                             ToString(parent), ToString(task.id)));
     }
   });
   if (error) return std::unexpected(*error);
@@ -200,16 +199,20 @@ void LocalQueue::Adopt(Recovered& recovered) {
   });
 }
 
-// A line that we ran while its batch was cut short left no row: it ended with its batch, and a child
-// that waited for it hears of that now. @return whether there is such a parent.
+// A line that we ran while its batch was cut short ends with its batch now that we are back, and a
+// child that waited for it hears of that. @return whether there is such a parent.
 bool LocalQueue::FailForLostLine(Task& task) {
   auto parent = ParentThatForbids(task);
-  const LineBatch* batch =
-      parent && tasks_.Find(parent->first) == nullptr ? BatchAt(parent->first) : nullptr;
-  if (batch == nullptr || batch->OwnEnding(batch->LineOf(parent->first))) return false;
+  if (!parent || !EndedByRecovery(parent->first)) return false;
   FailForParent(task, parent->first, parent->second);
   EndChildren(task.id, task.state);
   return true;
+}
+
+bool LocalQueue::EndedByRecovery(TaskId id) const {
+  if (const Task* task = tasks_.Find(id)) return task->change > 0;
+  const LineBatch* batch = BatchAt(id);
+  return batch != nullptr && (batch->change > 0 || !batch->OwnEnding(batch->LineOf(id)));
 }
 
 // Batches and tasks in the order of their ids, then endings in theirs.

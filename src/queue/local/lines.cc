@@ -290,7 +290,8 @@ Awaitable<base::Result<>> LocalQueue::Summon(std::vector<TaskId> ids) {
     uint64_t line = batch->LineOf(id);
     uint64_t index = batch->row.plan.index_blob;
     INFERQ_CO_TRY(co_await Settled(batch->change));
-    auto read = [lines = options_.read_lines, reader = reader_, index, number, line]() -> base::Result<std::pair<LineInfo, std::optional<LineRow>>> {
+    auto read = [lines = options_.read_lines, reader = reader_, index, number,
+                 line]() -> base::Result<std::pair<LineInfo, std::optional<LineRow>>> {
       INFERQ_ASSIGN(auto infos, ReadInfos(lines, index, {line}));
       INFERQ_ASSIGN(auto row, reader->Line(number, line));
       return std::pair(infos[0], std::move(row));

@@ -132,6 +132,7 @@ class LocalQueue final : public Queue {
   void AdoptBatch(BatchRow stored, LineStates states);
   void AdoptLease(Task& task);
   bool FailForLostLine(Task& task);
+  bool EndedByRecovery(model::TaskId id) const;
   ChangeSet Collect();
   void CollectTask(Task& task, ChangeSet& changes);
   void CollectTenantTimes(ChangeSet& changes);
@@ -277,6 +278,8 @@ class LocalQueue final : public Queue {
   uint64_t PassLines(model::TaskId id) const;
   base::Result<> RequeueOne(model::TaskId id);
   void Revive(Task& task);
+  void DropExpiry(LineBatch& batch);
+  base::Result<> CheckLanes(const TaskFilter& filter) const;
   base::Result<model::Version> EditOne(const EditRequest& request, Group& group);
 
   // --- query.cc
