@@ -716,6 +716,17 @@ TEST_P(BatchConformance, ALineThatIsRequeuedAfterItsTimeIsNotExpiredByARestart) 
   EXPECT_EQ(Count(State::kQueued, Of(batch)), 1u);
 }
 
+TEST_P(BatchConformance, ALineThatEndedBeforeItsNeighboursDoesNotRunAgain) {
+  SubmitLines(6);
+  auto claimed = Claim(4);
+  ASSERT_THAT(claimed, SizeIs(4));
+  EXPECT_THAT(Start(claimed[2]), Succeeds());
+  EXPECT_THAT(Complete(claimed[2]), Succeeds());
+  Restart();
+  sim().RunUntilIdle();
+  EXPECT_THAT(RunLines(), ElementsAre(0, 1, 3, 4, 5));
+}
+
 // Its last line ends, and somebody asks for another one, while it is being forgotten.
 TEST_P(BatchConformance, ForgettingWaitsForWhatIsUnderWay) {
   BatchId batch = SubmitLines(3);
