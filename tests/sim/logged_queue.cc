@@ -43,20 +43,6 @@ Entry Answer(const Entry& called, const base::Result<T>& result) {
 
 }  // namespace
 
-// Counts a call while it lives.
-class LoggedQueue::UnderWay {
- public:
-  explicit UnderWay(LoggedQueue& queue) : queue_(queue) { ++queue_.under_way_; }
-  ~UnderWay() {
-    if (--queue_.under_way_ == 0) queue_.idle_.NotifyAll();
-  }
-  UnderWay(const UnderWay&) = delete;
-  UnderWay& operator=(const UnderWay&) = delete;
-
- private:
-  LoggedQueue& queue_;
-};
-
 Awaitable<void> LoggedQueue::Idle() {
   while (under_way_ > 0) co_await idle_.Wait();
 }

@@ -33,12 +33,30 @@ class LoggedQueue {
   Awaitable<base::Result<model::Version>> Edit(EditRequest request);
   Awaitable<base::Result<model::TaskRecord>> See(model::TaskId task);
   Queue& plain() { return queue_; }
+  /// A call that is not written, but counts as under way.
+  template <class T>
+  Awaitable<T> Unlogged(Awaitable<T> call) {
+    UnderWay under_way(*this);
+    co_return co_await std::move(call);
+  }
 
   /// Until no call is under way.
   Awaitable<void> Idle();
 
  private:
-  class UnderWay;
+  // Counts a call while it lives.
+  class UnderWay {
+   public:
+    explicit UnderWay(LoggedQueue& queue) : queue_(queue) { ++queue_.under_way_; }
+    ~UnderWay() {
+      if (--queue_.under_way_ == 0) queue_.idle_.NotifyAll();
+    }
+    UnderWay(const UnderWay&) = delete;
+    UnderWay& operator=(const UnderWay&) = delete;
+
+   private:
+    LoggedQueue& queue_;
+  };
   // Writes the call, makes it, writes the answer.
   Awaitable<base::Result<>> Item(testing::Entry called,
                                  Awaitable<std::vector<base::Result<>>> answer);

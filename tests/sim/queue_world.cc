@@ -1,11 +1,13 @@
 #include "queue_world.h"
 
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <utility>
 
+#include "queue/local/journal_check.h"
 #include "queue/local/sqlite_journal.h"
 
 namespace inferq::queue {
@@ -84,6 +86,12 @@ Awaitable<void> QueueWorld::Drop() {
   auto nothing = [] { return true; };
   (void)co_await sim_.RunBlocking(runtime::kJournalLane, nothing);  // its last writes are over
   disk_.FailOperation(UINT64_MAX, testing::DiskFault::kNoSpace);    // disarms
+}
+
+std::string QueueWorld::CheckStore() {
+  auto check = CheckJournal({.path = "/q/queue.db", .vfs = vfs_.name(), .blob_size = {}});
+  if (!check) return check.error().ToString();
+  return fmt::format("{}", fmt::join(check->shown, "\n"));
 }
 
 std::string QueueWorld::Check(const testing::HistoryRules& rules) {

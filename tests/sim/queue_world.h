@@ -52,6 +52,8 @@ class QueueWorld {
   T Do(Awaitable<T> coroutine) {
     return sim_.Run(std::move(coroutine));
   }
+  /// What `inferq store check` finds in the store, while no process serves; "" when nothing.
+  std::string CheckStore();
   /// Every breach of a promise, with what happened to the tasks named; "" when there is none.
   std::string Check(const testing::HistoryRules& rules);
 

@@ -671,6 +671,77 @@ TEST_P(BatchConformance, AChildOfALineThatWasLostInACutBatchFails) {
   EXPECT_EQ(StateOf(id), State::kFailed);
 }
 
+// Somebody else had the task when the power went.
+TEST_P(BatchConformance, ALeaseThatRanOutIsNotBroughtBackByACrash) {
+  SubmitLines(1);
+  ClaimRequest request{.worker = "far", .lanes = {"m"}, .lease = 10s, .external = true};
+  ClaimedTask first = sim().Run(queue().Claim(request)).value()[0];
+  EXPECT_THAT(Start(first), Succeeds());
+  sim().RunFor(9999ms);
+  request.wait_until = sim().clock().Steady() + 1s;
+  ASSERT_THAT(sim().Run(queue().Claim(request)).value(), SizeIs(1));
+  Crash();
+  EXPECT_THAT(Complete(first), FailsWith(Code::kAborted));
+}
+
+TEST_P(BatchConformance, GrandchildrenOfALineThatWasLostFailToo) {
+  BatchId batch = SubmitLines(3);
+  model::TaskSpec child = Spec("children");
+  child.parents = {IdOf(0)};
+  TaskId id = Submit(child);
+  child.parents = {id};
+  TaskId grandchild = Submit(child);
+  ClaimedTask line = RunOne();
+  EXPECT_THAT(Renew(line, "half"), ::testing::Eq(RenewalReply::kHeld));  // now it has a row
+  TaskFilter waiting = Of(batch);
+  waiting.state = State::kQueued;
+  ASSERT_THAT(sim().Run(queue().CancelWhere(waiting)), Succeeds());
+  Restart();
+  EXPECT_EQ(StateOf(id), State::kFailed);
+  EXPECT_EQ(StateOf(grandchild), State::kFailed);
+}
+
+// A cancel of everything in one lane is none of the batches of others.
+TEST_P(BatchConformance, ALaneMeansNoBatchOfOthers) {
+  BatchId batch = SubmitLines(20);
+  model::TaskSpec spec = Spec("kind");
+  TaskId id = Submit(spec);
+  TaskFilter filter{.tenant = "default", .batch = {}, .state = {}, .lane = "kind"};
+  EXPECT_EQ(sim().Run(queue().CancelWhere(filter)).value_or(0), 1u);
+  EXPECT_EQ(StateOf(id), State::kCancelled);
+  EXPECT_EQ(Count(State::kQueued, Of(batch)), 20u);
+  EXPECT_THAT(Query({.filter = filter}), SizeIs(1));
+  SubmitPlan(Plan(20, {"kind", "m"}));
+  EXPECT_THAT(Query({.filter = filter}), SizeIs(11));
+  EXPECT_THAT(sim().Run(queue().CancelWhere(filter)), FailsWith(Code::kInvalidArgument));
+  filter.lane = "m";
+  filter.batch = batch;
+  EXPECT_EQ(sim().Run(queue().CancelWhere(filter)).value_or(0), 20u);
+}
+
+TEST_P(BatchConformance, ALineThatIsRequeuedAfterItsTimeIsNotExpiredByARestart) {
+  BatchPlan plan = Plan(2);
+  plan.expires_at = Now() + 1min;
+  BatchId batch = SubmitPlan(plan);
+  RunLines();
+  sim().RunFor(2min);
+  EXPECT_THAT(Requeue(IdOf(1)), Succeeds());
+  Restart();
+  sim().RunFor(2min);
+  EXPECT_EQ(Count(State::kQueued, Of(batch)), 1u);
+}
+
+TEST_P(BatchConformance, ALineThatEndedBeforeItsNeighboursDoesNotRunAgain) {
+  SubmitLines(6);
+  auto claimed = Claim(4);
+  ASSERT_THAT(claimed, SizeIs(4));
+  EXPECT_THAT(Start(claimed[2]), Succeeds());
+  EXPECT_THAT(Complete(claimed[2]), Succeeds());
+  Restart();
+  sim().RunUntilIdle();
+  EXPECT_THAT(RunLines(), ElementsAre(0, 1, 3, 4, 5));
+}
+
 // Its last line ends, and somebody asks for another one, while it is being forgotten.
 TEST_P(BatchConformance, ForgettingWaitsForWhatIsUnderWay) {
   BatchId batch = SubmitLines(3);

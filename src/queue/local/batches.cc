@@ -159,7 +159,8 @@ bool LocalQueue::MatchesBatch(const LineBatch& batch, const TaskFilter& filter) 
   if (filter.single || (filter.lane && (lanes.size() > 1 || lanes[0] != *filter.lane)))
     return false;
   return (!filter.tenant || *filter.tenant == batch.row.plan.tenant) &&
-         (!filter.batch || *filter.batch == batch.row.plan.batch);
+         (!filter.batch || *filter.batch == batch.row.plan.batch) &&
+         (!filter.lane || std::ranges::count(batch.row.plan.lanes, *filter.lane) > 0);
 }
 
 // Ends a batch before its lines have run: one record stands for all lines that wait. Those that

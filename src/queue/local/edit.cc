@@ -65,6 +65,7 @@ Awaitable<base::Result<uint64_t>> LocalQueue::CancelWhere(TaskFilter filter) {
   TaskId last =
       model::MakeTaskId(options_.shard, tasks_.last_sequence());  // not those that come meanwhile
   Group durable = 0;
+  INFERQ_CO_TRY(CheckLanes(filter));
   uint64_t cancelled = CutBatches(filter, durable);
   uint64_t cursor = 0;
   for (size_t seen = 1;; ++seen) {
@@ -87,6 +88,18 @@ Awaitable<base::Result<uint64_t>> LocalQueue::CancelWhere(TaskFilter filter) {
   }
   INFERQ_CO_TRY(co_await Durable(durable));
   co_return cancelled;
+}
+
+// One record cannot end the lines of one lane.
+base::Result<> LocalQueue::CheckLanes(const TaskFilter& filter) const {
+  if (!filter.lane) return {};
+  for (const auto& [id, batch] : batches_) {
+    bool over = batch->row.cut || batch->all_ended();
+    if (over || !MatchesBatch(*batch, filter) || batch->row.plan.lanes.size() == 1) continue;
+    return std::unexpected(WrongField(
+        "lane", fmt::format("is one of several of {}: cancel that as a whole", ToString(id))));
+  }
+  return {};
 }
 
 // The batches of lines that a filter means, as far as it means lines that have no task.
@@ -170,6 +183,7 @@ void LocalQueue::Revive(Task& task) {
        .outcome = {task.code, task.extra ? task.extra->message : std::string(), task.result}});
   if (task.is_line) {
     LineBatch& batch = *FindBatch(task.batch);
+    if (batch.all_ended()) DropExpiry(batch);
     revived_lines_.emplace_back(task.batch, task.finish_sequence);
     batch.states.Clear(task.line - batch.row.plan.first_line);
     ++open_lines_;
@@ -199,6 +213,15 @@ void LocalQueue::Revive(Task& task) {
   if (task.expires_at) expiry_due_.Add(*task.expires_at, task.id);
   Changed(task, what, Wait::kAwaited);
   Count(task, from, true);
+}
+
+// The time that has passed for a batch does not count for what is run anew.
+void LocalQueue::DropExpiry(LineBatch& batch) {
+  auto& expires = batch.row.plan.expires_at;
+  if (!expires || *expires > WallNow()) return;
+  batch_expiry_due_.Remove(*expires, batch.row.first);
+  expires.reset();
+  BatchChanged(batch, Wait::kAwaited);
 }
 
 Awaitable<base::Result<model::Version>> LocalQueue::Edit(EditRequest request) {

@@ -199,16 +199,20 @@ void LocalQueue::Adopt(Recovered& recovered) {
   });
 }
 
-// A line that we ran while its batch was cut short left no row: it ended with its batch, and a
-// child that waited for it hears of that now. @return whether there is such a parent.
+// A line that we ran while its batch was cut short ends with its batch now that we are back, and a
+// child that waited for it hears of that. @return whether there is such a parent.
 bool LocalQueue::FailForLostLine(Task& task) {
   auto parent = ParentThatForbids(task);
-  const LineBatch* batch =
-      parent && tasks_.Find(parent->first) == nullptr ? BatchAt(parent->first) : nullptr;
-  if (batch == nullptr || batch->OwnEnding(batch->LineOf(parent->first))) return false;
+  if (!parent || !EndedByRecovery(parent->first)) return false;
   FailForParent(task, parent->first, parent->second);
   EndChildren(task.id, task.state);
   return true;
+}
+
+bool LocalQueue::EndedByRecovery(TaskId id) const {
+  if (const Task* task = tasks_.Find(id)) return task->change > 0;
+  const LineBatch* batch = BatchAt(id);
+  return batch != nullptr && (batch->change > 0 || !batch->OwnEnding(batch->LineOf(id)));
 }
 
 // Batches and tasks in the order of their ids, then endings in theirs.

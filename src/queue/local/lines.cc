@@ -86,10 +86,13 @@ std::optional<base::Micros> LocalQueue::PaceOf(const LineBatch& batch) const {
   return sched::BatchPace(batch.row.plan.mean_cost, tokens, options_.pace_max);
 }
 
-uint32_t LocalQueue::WindowOf(const LineBatch& batch) const {
-  if (!PaceOf(batch)) return std::min(kFirstWindow, options_.line_window);
-  auto share = static_cast<uint32_t>(kAllWindows / std::max<size_t>(1, batches_.size()));
-  return std::min(options_.line_window, std::max(kSmallestWindow, share));
+// It grows with what was read, so that the pace of most lines is made from a rate that was measured
+// over some time.
+uint32_t LocalQueue::WindowOf(const LineBatch& batch, const LineCursor& cursor) const {
+  uint64_t passed = PaceOf(batch) ? cursor.next - batch.row.plan.first_line : 0;
+  uint64_t share = std::max<uint64_t>(kSmallestWindow, kAllWindows / batches_.size());
+  uint64_t most = std::min<uint64_t>(options_.line_window, share);
+  return static_cast<uint32_t>(std::min(most, std::max<uint64_t>(kFirstWindow, passed)));
 }
 
 void LocalQueue::ReadAheadAll(LineBatch& batch) {
@@ -98,7 +101,7 @@ void LocalQueue::ReadAheadAll(LineBatch& batch) {
 
 // Keeps the window at least half full.
 void LocalQueue::ReadAhead(LineBatch& batch, LineCursor& cursor) {
-  uint32_t window = WindowOf(batch);
+  uint32_t window = WindowOf(batch, cursor);
   bool enough = cursor.waiting > window / 2 || cursor.next >= batch.row.plan.lines;
   if (cursor.reading || enough || batch.row.cut || phase_ != Phase::kOpen) return;
   cursor.reading = true;

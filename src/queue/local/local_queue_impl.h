@@ -132,6 +132,7 @@ class LocalQueue final : public Queue {
   void AdoptBatch(BatchRow stored, LineStates states);
   void AdoptLease(Task& task);
   bool FailForLostLine(Task& task);
+  bool EndedByRecovery(model::TaskId id) const;
   ChangeSet Collect();
   void CollectTask(Task& task, ChangeSet& changes);
   void CollectTenantTimes(ChangeSet& changes);
@@ -216,7 +217,7 @@ class LocalQueue final : public Queue {
   void TakeLines(model::BatchId id, NameId lane, uint64_t first,
                  base::Result<std::vector<LineInfo>> lines);
   void IndexFailed(LineBatch& batch, LineCursor& cursor, const base::Error& error);
-  uint32_t WindowOf(const LineBatch& batch) const;
+  uint32_t WindowOf(const LineBatch& batch, const LineCursor& cursor) const;
   std::optional<base::Micros> PaceOf(const LineBatch& batch) const;
   Task& MakeLine(LineBatch& batch, uint64_t line, const LineInfo& info);
   void LeaveWindow(Task& task);
@@ -277,6 +278,8 @@ class LocalQueue final : public Queue {
   uint64_t PassLines(model::TaskId id) const;
   base::Result<> RequeueOne(model::TaskId id);
   void Revive(Task& task);
+  void DropExpiry(LineBatch& batch);
+  base::Result<> CheckLanes(const TaskFilter& filter) const;
   base::Result<model::Version> EditOne(const EditRequest& request, Group& group);
 
   // --- query.cc

@@ -16,6 +16,13 @@ constexpr uint32_t kMaxPage = 10'000;
 // Tasks looked at in one go before others get the strand.
 constexpr size_t kTasksPerTurn = 16'384;
 
+// The lane of a line without a task is known once its index was read.
+void DropOtherLanes(const TaskFilter& filter, std::vector<model::TaskRecord>& records) {
+  std::erase_if(records, [&filter](const model::TaskRecord& record) {
+    return filter.lane && *filter.lane != record.spec.lane;
+  });
+}
+
 }  // namespace
 
 // What is shown was true at the call and is durable at the answer.
@@ -118,6 +125,7 @@ Awaitable<base::Result<std::vector<model::TaskRecord>>> LocalQueue::QueryById(
     };
     INFERQ_CO_ASSIGN(auto rows, co_await runtime_.RunBlocking(runtime::kReadLane, read));
     INFERQ_CO_ASSIGN(auto records, co_await ReadRecords(batch, lines, std::move(rows)));
+    DropOtherLanes(request.filter, records);
     std::ranges::move(records, std::back_inserter(page));
   }
   std::ranges::sort(page, {}, &model::TaskRecord::id);
@@ -167,6 +175,7 @@ Awaitable<base::Result<std::vector<model::TaskRecord>>> LocalQueue::QueryLines(
     for (const LineRow& row : rows) lines.push_back(row.line);
     std::ranges::sort(lines);
     INFERQ_CO_ASSIGN(auto records, co_await ReadRecords(batch, std::move(lines), std::move(rows)));
+    DropOtherLanes(request.filter, records);
     std::ranges::sort(records, {}, &model::TaskRecord::finish_sequence);
     std::ranges::move(records, std::back_inserter(page));
     if (last) break;

@@ -25,8 +25,8 @@ class RateMeter {
   }
 
  private:
-  static constexpr double kMemory = 10;   // seconds
-  static constexpr double kShortest = 1;  // seconds
+  static constexpr double kMemory = 10;     // seconds
+  static constexpr double kShortest = 0.1;  // seconds
   double Decayed(base::SteadyTime now) const {
     return sum_ * std::exp(-std::chrono::duration<double>(now - last_).count() / kMemory);
   }

@@ -61,16 +61,18 @@ size_t LocalQueue::ExpireLeases(size_t limit) {
 }
 
 // The worker is taken for dead. The task keeps its place in the order; a start that it had counts.
+// A lease that is stored ends durably before another one begins, so that no restart brings it back.
 void LocalQueue::ExpireLease(Task& task) {
   std::string worker = task.lease->worker;
   bool used_up = task.state == State::kRunning && task.attempts >= task.max_attempts;
+  Wait wait = task.lease->external ? Wait::kAwaited : Wait::kRides;
   EndLease(task, Owes::kNothing);
   if (used_up) {
     End(task, State::kFailed, base::Code::kDeadlineExceeded,
         fmt::format("the lease of worker \"{}\" ran out in attempt {} of {}", worker, task.attempts,
                     task.max_attempts));
   } else {
-    Enqueue(task, Wait::kRides);
+    Enqueue(task, wait);
   }
 }
 
