@@ -105,7 +105,7 @@ struct TaskFilter {
   std::optional<std::string> tenant{};
   std::optional<model::BatchId> batch{};
   std::optional<model::State> state{};
-  /// Of a batch of lines with several lanes: matches those of its lines that are tasks now.
+  /// CancelWhere: kInvalidArgument where a live batch of lines has it among others.
   std::optional<std::string> lane{};
   bool single = false;  ///< Only tasks that are no lines of a batch.
 };

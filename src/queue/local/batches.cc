@@ -155,10 +155,7 @@ void LocalQueue::EditLines(LineBatch& batch) {
 
 // Whether all lines of a batch match, as far as their states do.
 bool LocalQueue::MatchesBatch(const LineBatch& batch, const TaskFilter& filter) const {
-  const auto& lanes = batch.row.plan.lanes;
-  if (filter.single || (filter.lane && (lanes.size() > 1 || lanes[0] != *filter.lane)))
-    return false;
-  return (!filter.tenant || *filter.tenant == batch.row.plan.tenant) &&
+  return !filter.single && (!filter.tenant || *filter.tenant == batch.row.plan.tenant) &&
          (!filter.batch || *filter.batch == batch.row.plan.batch) &&
          (!filter.lane || std::ranges::count(batch.row.plan.lanes, *filter.lane) > 0);
 }
