@@ -290,6 +290,7 @@ TEST_F(StoreTest, AReaderRefusesOtherVersions) {
   EXPECT_THAT(refused.error().message(), HasSubstr("has format 1"));
   ASSERT_TRUE(OpenStore(db, path_, "", kShared));
   EXPECT_TRUE(OpenReader(reader, path_, "", kShared));
+  reader.Close();
   EXPECT_THAT(OpenReader(reader, path_, "", older).error().message(), HasSubstr("has format 2"));
 }
 
