@@ -277,7 +277,8 @@ std::vector<TaskRef> BatchLedger::CertainLeases(base::SteadyTime stopped) const 
       auto last = story.rbegin();
       if (last->op == Op::kStart && last->fate == Fate::kAccepted) ++last;
       bool held = last != story.rend() && last->op == Op::kClaim && last->external &&
-                  last->lease_until > stopped && last->answered < certain_;
+                  last->lease_until > stopped && last->answered < certain_ &&
+                  !MayHave(story, {Op::kCancel}, last->called);  // asked before, done after
       if (held) refs.push_back({batch.IdOf(line), last->fence});
     }
   }
