@@ -30,8 +30,7 @@ struct PromptSurvey {
 /// tools, then per message role and content, or the prompt. Strings are decoded, so escaped and raw
 /// text are the same.
 PromptSurvey SurveyPrompt(JsonValue body);
-/// Parts of it.
-inline model::LocalityKey LocalityOf(JsonValue body) { return SurveyPrompt(body).locality; }
+/// Its tokens alone.
 inline model::TokenCount EstimatePromptTokens(JsonValue body) { return SurveyPrompt(body).tokens; }
 
 /// Of valid UTF-8.

@@ -17,7 +17,7 @@ std::string Chat(const std::string& system, const std::string& user) {
       JsonString(system), JsonString(user));
 }
 
-model::LocalityKey KeyOf(const std::string& text) { return LocalityOf(Parsed(text)); }
+model::LocalityKey KeyOf(const std::string& text) { return SurveyPrompt(Parsed(text)).locality; }
 
 TEST(Locality, ASharedPrefixSharesTheKeysUpToItsLength) {
   std::string shared(1100, 's');

@@ -48,7 +48,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       continue;  // an edit of no object
     INFERQ_CHECK(ContentHash(*value) == ContentHash(*parsed));
   }
-  LocalityOf(*value);
-  EstimatePromptTokens(*value);
+  SurveyPrompt(*value);
   return 0;
 }
