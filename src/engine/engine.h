@@ -29,6 +29,8 @@ struct Request {
   /// Somebody reads along: a remote engine then asks its server to stream, and its pieces come as
   /// Delta::raw_chunks. Engines that make text themselves always give it as it comes.
   bool stream = false;
+  /// Somebody waits for the answer: goes before batch work.
+  bool interactive = false;
 };
 
 enum class FinishReason : uint8_t { kStop, kLength, kToolCalls, kContentFilter, kCancelled };
@@ -40,6 +42,10 @@ struct Usage {
   uint64_t prompt_tokens = 0;
   uint64_t completion_tokens = 0;
   uint64_t cached_tokens = 0;  ///< Part of prompt_tokens that was not computed again.
+  /// Part of prompt_tokens that an engine with a perfect prefix cache would have to compute: those
+  /// behind the longest beginning shared with an earlier prompt. 0: unknown (remote engines).
+  uint64_t distinct_tokens = 0;
+  friend bool operator==(const Usage&, const Usage&) = default;
 };
 
 /// What came out since the last Delta. Text never cuts a UTF-8 character.

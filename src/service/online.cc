@@ -203,6 +203,7 @@ Awaitable<Result<Work>> Online::Load(queue::ClaimedTask task) {
   work.request.body = job->request.body;
   work.request.model = job->request.model;
   work.request.stream = job->request.stream;
+  work.request.interactive = true;
   work.request.deadline = job->request.expires_at;
   work.request.traceparent = task.spec.traceparent;
   co_return work;

@@ -174,6 +174,8 @@ struct Fields {
     PutOptional(out, 5, m.max_tokens);
     for (const std::string& stop : m.stop) out.Bytes(6, stop);
     out.Uint(7, m.ignore_eos);
+    out.Uint(8, m.n);
+    out.Uint(9, m.interactive);
   }
   static bool Get(FieldReader& in, GenerateRequest& m) {
     switch (in.field()) {
@@ -195,6 +197,12 @@ struct Fields {
         break;
       case 7:
         m.ignore_eos = in.UintUpTo(1) == 1;
+        break;
+      case 8:
+        m.n = static_cast<uint32_t>(in.UintUpTo(kMaxChoices));
+        break;
+      case 9:
+        m.interactive = in.UintUpTo(1) == 1;
         break;
       default:
         break;
@@ -254,6 +262,7 @@ struct Fields {
     out.Uint(1, m.prompt_tokens);
     out.Uint(2, m.completion_tokens);
     out.Uint(3, m.cached_tokens);
+    out.Uint(4, m.distinct_tokens);
   }
   static bool Get(FieldReader& in, Usage& m) {
     switch (in.field()) {
@@ -265,6 +274,9 @@ struct Fields {
         break;
       case 3:
         m.cached_tokens = in.Uint();
+        break;
+      case 4:
+        m.distinct_tokens = in.Uint();
         break;
       default:
         break;
@@ -279,6 +291,7 @@ struct Fields {
     if (m.finish_reason) out.Uint(4, static_cast<uint64_t>(*m.finish_reason));
     if (m.finish_reason) out.Bytes(5, Nested(m.usage));
     if (m.error) out.Bytes(6, Nested(*m.error));
+    if (m.choice != 0) out.Uint(7, m.choice);
   }
   static bool Get(FieldReader& in, SequenceDelta& m) {
     switch (in.field()) {
@@ -298,6 +311,9 @@ struct Fields {
         return GetAll(in.Bytes(), m.usage);
       case 6:
         return GetAll(in.Bytes(), m.error.emplace());
+      case 7:
+        m.choice = static_cast<uint32_t>(in.UintUpTo(kMaxChoices - 1));
+        break;
       default:
         break;
     }
@@ -331,11 +347,8 @@ Result<Message> DecodeAs(std::string_view fields, std::string_view name) {
 }  // namespace
 
 bool operator==(const SequenceDelta& a, const SequenceDelta& b) {
-  return a.id == b.id && a.text == b.text && a.tokens == b.tokens &&
-         a.finish_reason == b.finish_reason && a.error == b.error &&
-         a.usage.prompt_tokens == b.usage.prompt_tokens &&
-         a.usage.completion_tokens == b.usage.completion_tokens &&
-         a.usage.cached_tokens == b.usage.cached_tokens;
+  return a.id == b.id && a.choice == b.choice && a.text == b.text && a.tokens == b.tokens &&
+         a.finish_reason == b.finish_reason && a.error == b.error && a.usage == b.usage;
 }
 
 Result<std::string> EncodeFrame(const Message& message) {

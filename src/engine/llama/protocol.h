@@ -22,7 +22,7 @@
 // other's bytes.
 namespace inferq::engine::llama {
 
-inline constexpr uint32_t kProtocolVersion = 1;
+inline constexpr uint32_t kProtocolVersion = 2;
 inline constexpr size_t kFrameHeaderBytes = 4;
 inline constexpr size_t kMaxFrameBytes = size_t{64} << 20;  ///< Payload. A larger one is an error.
 
@@ -79,10 +79,12 @@ struct RequestError {
   friend bool operator==(const RequestError&, const RequestError&) = default;
 };
 
-/// What one step gave one request. It is over when `finish_reason` or `error` is set.
+/// What one step gave one of a request's answers. That answer is over when `finish_reason` is set,
+/// the request when all its answers are, or with an `error`.
 struct SequenceDelta {
   uint64_t id = 0;
-  std::string text;  ///< Valid UTF-8.
+  uint32_t choice = 0;  ///< Which of the request's `n` answers.
+  std::string text;     ///< Valid UTF-8.
   uint64_t tokens = 0;
   std::optional<FinishReason> finish_reason;
   Usage usage;  ///< With finish_reason.

@@ -41,6 +41,8 @@ GenerateRequest AnyRequest() {
   request.max_tokens = Maybe(rc::gen::arbitrary<uint64_t>());
   request.stop = *rc::gen::container<std::vector<std::string>>(Text());
   request.ignore_eos = *rc::gen::arbitrary<bool>();
+  request.n = *rc::gen::inRange(1u, kMaxChoices + 1);
+  request.interactive = *rc::gen::arbitrary<bool>();
   return request;
 }
 
@@ -55,8 +57,10 @@ SequenceDelta AnyDelta() {
     delta.finish_reason = static_cast<FinishReason>(*rc::gen::inRange(0, 5));
     delta.usage = {.prompt_tokens = *rc::gen::arbitrary<uint64_t>(),
                    .completion_tokens = *rc::gen::arbitrary<uint64_t>(),
-                   .cached_tokens = *rc::gen::arbitrary<uint64_t>()};
+                   .cached_tokens = *rc::gen::arbitrary<uint64_t>(),
+                   .distinct_tokens = *rc::gen::arbitrary<uint64_t>()};
   }
+  delta.choice = *rc::gen::inRange(0u, kMaxChoices);
   if (*rc::gen::arbitrary<bool>()) delta.error = RequestError{AnyCode(), *Text(), *Text()};
   return delta;
 }

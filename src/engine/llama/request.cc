@@ -25,6 +25,7 @@ base::Result<GenerateRequest> ParseRequest(const Request& request) {
   out.max_tokens = parsed.max_tokens;
   out.stop = std::move(parsed.stop);
   out.ignore_eos = parsed.ignore_eos;
+  out.interactive = request.interactive;
   return out;
 }
 

@@ -30,6 +30,8 @@ struct SamplingParams {
   friend bool operator==(const SamplingParams&, const SamplingParams&) = default;
 };
 
+inline constexpr uint32_t kMaxChoices = 16;
+
 /// What the child needs of a request. Either `messages` (a chat, through the model's template) or
 /// `prompt`.
 struct GenerateRequest {
@@ -40,6 +42,8 @@ struct GenerateRequest {
   std::optional<uint64_t> max_tokens;  ///< None: until the context is full.
   std::vector<std::string> stop;       ///< The output ends before the first of these.
   bool ignore_eos = false;             ///< Go on when the model wants to end.
+  uint32_t n = 1;                      ///< Answers to the same prompt, [1, kMaxChoices].
+  bool interactive = false;            ///< Somebody waits for the answer: it goes first.
   friend bool operator==(const GenerateRequest&, const GenerateRequest&) = default;
 };
 

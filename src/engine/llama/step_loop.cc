@@ -32,34 +32,27 @@ SequenceDelta Cancelled(uint64_t id, const Usage& usage) {
 // A request in a slot.
 struct StepLoop::Sequence {
   Sequence(uint64_t new_id, size_t in_slot, std::vector<llama_token> prompt_tokens,
-           const GenerateRequest& request, const Model& model)
+           const GenerateRequest& request, const Model& model, uint64_t max_new)
       : id(new_id),
         slot(static_cast<llama_seq_id>(in_slot)),
         prompt(std::move(prompt_tokens)),
-        ignore_eos(request.ignore_eos),
-        sampler(request.sampling, static_cast<int32_t>(model.facts().vocabulary),
-                static_cast<int32_t>(model.facts().context_tokens)),
-        stop(request.stop) {
-    sampler.AcceptPrompt(prompt);
-  }
+        reservation(prompt.size() + max_new),
+        answer(model, request, prompt, max_new) {}
 
   bool prefilling() const { return held < prompt.size(); }
-  Usage usage() const { return {.prompt_tokens = prompt.size(), .completion_tokens = generated}; }
+  Usage usage() const {
+    return {.prompt_tokens = prompt.size(), .completion_tokens = answer.generated()};
+  }
 
   uint64_t id;
   llama_seq_id slot;
   std::vector<llama_token> prompt;
-  bool ignore_eos;
-  Sampler sampler;
-  Utf8Assembler utf8;
-  StopMatcher stop;
-  uint64_t max_new = 0;      // tokens that it may generate
-  uint64_t reservation = 0;  // prompt + max_new
-  size_t held = 0;           // tokens in the KV cache
-  size_t chunk = 0;          // tokens in the present batch
-  int32_t output = -1;       // its row of logits in the present batch; -1: none
-  llama_token next = 0;      // sampled, not yet in the cache
-  uint64_t generated = 0;
+  uint64_t reservation;  // prompt and all that it may generate
+  Answer answer;
+  size_t held = 0;       // tokens in the KV cache
+  size_t chunk = 0;      // tokens in the present batch
+  int32_t output = -1;   // its row of logits in the present batch; -1: none
+  llama_token next = 0;  // sampled, not yet in the cache
 };
 
 // The arrays of a llama_batch, filled anew for each step.
@@ -170,10 +163,8 @@ bool StepLoop::AdmitFirst(size_t slot) {
     queue_.pop_front();
     return true;
   }
-  auto sequence =
-      std::make_unique<Sequence>(first.id, slot, std::move(first.prompt), first.request, model_);
-  sequence->max_new = max_new;
-  sequence->reservation = reservation;
+  auto sequence = std::make_unique<Sequence>(first.id, slot, std::move(first.prompt), first.request,
+                                             model_, max_new);
   reserved_ += reservation;
   ++running_;
   slots_[slot] = std::move(sequence);
@@ -262,39 +253,21 @@ Result<std::vector<SequenceDelta>> StepLoop::Step() {
     const float* row = llama_get_logits_ith(model_.context(), slot->output);
     if (!row) return Fail(Code::kInternal, "the model gave no logits for row {}", slot->output);
     const std::span<const float> logits(row, vocabulary);
-    llama_token token = slot->sampler.Sample(logits, scratch_);
+    llama_token token = slot->answer.Choose(logits, scratch_);
     if (hooks_.on_logits) token = hooks_.on_logits(slot->id, logits, token);
     Advance(*slot, token);
   }
   return std::exchange(deltas_, {});
 }
 
-// Takes a new token in: its text, and whether the sequence ends with it.
 void StepLoop::Advance(Sequence& sequence, llama_token token) {
   sequence.next = token;
-  ++sequence.generated;
-  SequenceDelta delta;
+  SequenceDelta delta = sequence.answer.Take(token);
   delta.id = sequence.id;
-  delta.tokens = 1;
-  if (model_.IsEnd(token) && !sequence.ignore_eos) {
-    delta.text = sequence.stop.Feed(sequence.utf8.Finish());
-    return Finish(sequence, FinishReason::kStop, std::move(delta));
-  }
-  delta.text = sequence.stop.Feed(sequence.utf8.Feed(model_.Piece(token)));
-  if (sequence.stop.stopped()) return Finish(sequence, FinishReason::kStop, std::move(delta));
-  if (sequence.generated >= sequence.max_new) {
-    delta.text += sequence.stop.Feed(sequence.utf8.Finish());
-    return Finish(sequence, FinishReason::kLength, std::move(delta));
-  }
+  const bool over = delta.finish_reason.has_value();
+  if (over) delta.usage = sequence.usage();
   deltas_.push_back(std::move(delta));
-}
-
-void StepLoop::Finish(Sequence& sequence, FinishReason reason, SequenceDelta delta) {
-  if (!sequence.stop.stopped()) delta.text += sequence.stop.Finish();
-  delta.finish_reason = reason;
-  delta.usage = sequence.usage();
-  deltas_.push_back(std::move(delta));
-  Leave(sequence);
+  if (over) Leave(sequence);
 }
 
 // Frees the slot. `sequence` is gone after it.

@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "base/error.h"
+#include "engine/llama/answer.h"
 #include "engine/llama/model.h"
 #include "engine/llama/protocol.h"
 #include "engine/llama/sampler.h"
-#include "engine/llama/text.h"
 
 namespace inferq::engine::llama {
 
@@ -73,7 +73,6 @@ class StepLoop {
   base::Result<> Decode();
   void ShedLargest();
   void Advance(Sequence& sequence, llama_token token);
-  void Finish(Sequence& sequence, FinishReason reason, SequenceDelta delta);
   void Leave(Sequence& sequence);
 
   const Model& model_;
