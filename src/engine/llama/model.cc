@@ -3,16 +3,13 @@
 #include <chat.h>
 #include <dlfcn.h>
 #include <log.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <exception>
 #include <filesystem>
-#include <fstream>
-#include <set>
-#include <thread>
 
 #include "base/mutex.h"
+#include "engine/llama/machine.h"
 
 namespace inferq::engine::llama {
 namespace {
@@ -21,9 +18,7 @@ using base::Code;
 using base::Fail;
 using base::Result;
 
-constexpr uint32_t kDefaultContext = 8192;
 constexpr uint32_t kDefaultBatch = 512;
-constexpr uint32_t kDefaultSlotsMax = 64;
 constexpr size_t kKeptErrors = 4;
 
 // --- llama.cpp's log: warnings and errors to stderr, the last errors kept for messages ---
@@ -58,48 +53,7 @@ void OnLog(ggml_log_level level, const char* text, void*) {
   if (level == GGML_LOG_LEVEL_ERROR) Errors().Add(text);
 }
 
-// --- The machine ---
-
-// The first number of a one-line file; nullopt when there is none.
-std::optional<uint64_t> ReadNumber(const std::string& path) {
-  std::ifstream file(path);
-  uint64_t number = 0;
-  return file >> number ? std::optional(number) : std::nullopt;
-}
-
-uint32_t CoresOfAffinity() {
-  cpu_set_t allowed;
-  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
-    return std::thread::hardware_concurrency();
-  std::set<std::pair<uint64_t, uint64_t>> cores;
-  for (unsigned cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (!CPU_ISSET(cpu, &allowed)) continue;
-    const std::string topology = fmt::format("/sys/devices/system/cpu/cpu{}/topology/", cpu);
-    cores.emplace(ReadNumber(topology + "physical_package_id").value_or(0),
-                  ReadNumber(topology + "core_id").value_or(cpu));
-  }
-  return static_cast<uint32_t>(cores.size());
-}
-
-// Whole CPUs that the control group grants ("quota period" in cpu.max), nullopt without a limit.
-std::optional<uint32_t> CoresOfQuota() {
-  std::ifstream file("/sys/fs/cgroup/cpu.max");
-  double quota = 0;
-  double period = 0;
-  if (!(file >> quota >> period) || period <= 0) return std::nullopt;
-  return static_cast<uint32_t>(std::max(1.0, quota / period));
-}
-
-// Bytes that can be had without swapping.
-uint64_t AvailableMemory() {
-  std::ifstream file("/proc/meminfo");
-  std::string key;
-  std::string unit;
-  for (uint64_t kib = 0; file >> key >> kib; std::getline(file, unit)) {
-    if (key == "MemAvailable:") return kib * 1024;
-  }
-  return 0;
-}
+// --- The model ---
 
 // Upper estimate of a token's keys and values, in f16.
 uint64_t KvBytesPerToken(const llama_model* model) {
@@ -110,9 +64,7 @@ uint64_t KvBytesPerToken(const llama_model* model) {
 }
 
 uint32_t SlotsForMemory(const llama_model* model, uint64_t context_tokens) {
-  const uint64_t per_slot = std::max<uint64_t>(1, KvBytesPerToken(model) * context_tokens);
-  return static_cast<uint32_t>(
-      std::clamp<uint64_t>(AvailableMemory() / 3 / per_slot, 1, kDefaultSlotsMax));
+  return UsualSlots(AvailableMemory(), KvBytesPerToken(model), context_tokens);
 }
 
 std::string Describe(const llama_model* model) {
@@ -133,11 +85,6 @@ void InitLlama() {
     ggml_backend_load_all_from_path(folder.c_str());
   }
   llama_backend_init();
-}
-
-uint32_t UsableCores() {
-  const uint32_t cores = std::max(1u, CoresOfAffinity());
-  return std::min(cores, CoresOfQuota().value_or(cores));
 }
 
 Model::~Model() = default;
@@ -181,7 +128,7 @@ Result<> Model::MakeContext(const ModelOptions& options) {
   facts_.parameters = llama_model_n_params(model_.get());
   facts_.vocabulary = static_cast<uint64_t>(llama_vocab_n_tokens(vocab_));
   facts_.context_tokens =
-      options.context_tokens ? options.context_tokens : std::min(trained, kDefaultContext);
+      options.context_tokens ? options.context_tokens : std::min(trained, kUsualContext);
   facts_.slots =
       options.slots ? options.slots : SlotsForMemory(model_.get(), facts_.context_tokens);
   facts_.slots = std::min(facts_.slots, kMaxSlots);

@@ -17,7 +17,7 @@ namespace inferq::engine::llama {
 
 /// 0 means: choose for me.
 struct ModelOptions {
-  std::string path = {};  ///< GGUF; of a split model the first part.
+  std::string path = {};          ///< GGUF; of a split model the first part.
   uint32_t slots =
       0;  ///< 1..256 sequences at once; 0: what a third of the free memory takes, at most 64.
   uint32_t context_tokens =
@@ -33,9 +33,6 @@ inline constexpr uint32_t kMaxSlots = 256;  ///< llama.cpp's limit of sequences 
 /// Makes llama.cpp's backends known; its libraries lie beside libllama. Once per process, before
 /// Load.
 void InitLlama();
-
-/// Physical cores that this process may use, within the CPU quota of its control group; >= 1.
-uint32_t UsableCores();
 
 /// A model in memory, its context and its chat template. Prepare is safe from any thread, the
 /// context is for one.
