@@ -18,6 +18,7 @@ using base::Code;
 using base::Fail;
 using base::Result;
 
+constexpr uint32_t kDefaultContext = kUsualContext;
 constexpr uint32_t kDefaultBatch = 512;
 constexpr size_t kKeptErrors = 4;
 
@@ -96,7 +97,9 @@ void Model::FreeTemplates::operator()(common_chat_templates* templates) const {
 Result<std::unique_ptr<Model>> Model::Load(ModelOptions options) {
   std::unique_ptr<Model> model(new Model());
   INFERQ_TRY(model->LoadWeights(options));
+  INFERQ_TRY(model->LoadAdapter(options));  // a context makes room for the adapters that it finds
   INFERQ_TRY(model->MakeContext(options));
+  INFERQ_TRY(model->UseAdapter(options));
   model->LoadTemplate();
   model->longest_piece_ = model->LongestPiece();
   return model;
@@ -128,7 +131,7 @@ Result<> Model::MakeContext(const ModelOptions& options) {
   facts_.parameters = llama_model_n_params(model_.get());
   facts_.vocabulary = static_cast<uint64_t>(llama_vocab_n_tokens(vocab_));
   facts_.context_tokens =
-      options.context_tokens ? options.context_tokens : std::min(trained, kUsualContext);
+      options.context_tokens ? options.context_tokens : std::min(trained, kDefaultContext);
   facts_.slots =
       options.slots ? options.slots : SlotsForMemory(model_.get(), facts_.context_tokens);
   facts_.slots = std::min(facts_.slots, kMaxSlots);
@@ -163,6 +166,29 @@ Result<> Model::MakeContext(const ModelOptions& options) {
       "model {}: no context of {} tokens for {} slots: {}. Lower slots or context, or give the "
       "machine more memory",
       options.path, kv_tokens_, facts_.slots, Errors().Text());
+}
+
+Result<> Model::LoadAdapter(const ModelOptions& options) {
+  if (options.adapter_path.empty()) return {};
+  adapter_ = llama_adapter_lora_init(model_.get(), options.adapter_path.c_str());
+  if (!adapter_) {
+    return Fail(Code::kInvalidArgument, "adapter {} cannot be loaded for model {}: {}",
+                options.adapter_path, options.path, Errors().Text());
+  }
+  if (llama_adapter_get_alora_n_invocation_tokens(adapter_) > 0) {
+    return Fail(
+        Code::kInvalidArgument,
+        "adapter {} begins at certain tokens of the prompt (aLoRA), which is not known here",
+        options.adapter_path);
+  }
+  return {};
+}
+
+Result<> Model::UseAdapter(const ModelOptions& options) {
+  float scale = options.adapter_scale;
+  if (!adapter_ || llama_set_adapters_lora(context_.get(), &adapter_, 1, &scale) == 0) return {};
+  return Fail(Code::kInvalidArgument, "adapter {} cannot be used with model {}: {}",
+              options.adapter_path, options.path, Errors().Text());
 }
 
 void Model::LoadTemplate() {

@@ -18,6 +18,8 @@ namespace inferq::engine::llama {
 /// 0 means: choose for me.
 struct ModelOptions {
   std::string path = {};          ///< GGUF; of a split model the first part.
+  std::string adapter_path = {};  ///< LoRA adapter (GGUF); "": none.
+  float adapter_scale = 1;
   uint32_t slots =
       0;  ///< 1..256 sequences at once; 0: what a third of the free memory takes, at most 64.
   uint32_t context_tokens =
@@ -78,12 +80,15 @@ class Model {
   Model() = default;
   base::Result<> LoadWeights(const ModelOptions& options);
   base::Result<> MakeContext(const ModelOptions& options);
+  base::Result<> LoadAdapter(const ModelOptions& options);
+  base::Result<> UseAdapter(const ModelOptions& options);
   void LoadTemplate();
   base::Result<std::string> RenderPrompt(const GenerateRequest& request) const;
   base::Result<std::vector<llama_token>> Tokenize(const std::string& text) const;
   size_t LongestPiece() const;
 
   std::unique_ptr<llama_model, FreeModel> model_;
+  llama_adapter_lora* adapter_ = nullptr;  // of model_
   const llama_vocab* vocab_ = nullptr;
   std::unique_ptr<llama_context, FreeContext> context_;
   std::unique_ptr<common_chat_templates, FreeTemplates> templates_;  // null: no template

@@ -92,6 +92,9 @@ class ArchKeys {
   std::string prefix_;
 };
 
+// 0: nonsense, of which nothing follows.
+uint64_t SaneLayers(uint64_t layers) { return layers > kLayersMax ? 0 : layers; }
+
 uint64_t Largest(const std::vector<uint64_t>& numbers) {
   return numbers.empty() ? 0 : std::ranges::max(numbers);
 }
@@ -138,7 +141,7 @@ void ReadRope(const ArchKeys& keys, ModelFacts& facts) {
 }
 
 void ReadAttention(const ArchKeys& keys, ModelFacts& facts) {
-  const auto layers = std::min(facts.layers, kLayersMax);
+  const uint64_t layers = SaneLayers(facts.layers);
   const auto heads = keys.PerLayer("attention.head_count", layers);
   auto kv_heads = keys.PerLayer("attention.head_count_kv", layers);
   if (kv_heads.empty()) kv_heads = heads;
@@ -172,8 +175,7 @@ ModelFacts FactsOf(const GgufFile& file) {
   const ArchKeys keys(header, facts.architecture);
   facts.layers = keys.Count("block_count");
   facts.width = keys.Count("embedding_length");
-  facts.feed_forward =
-      Largest(keys.PerLayer("feed_forward_length", std::min(facts.layers, kLayersMax)));
+  facts.feed_forward = Largest(keys.PerLayer("feed_forward_length", SaneLayers(facts.layers)));
   facts.experts = keys.Count("expert_count");
   facts.experts_used = keys.Count("expert_used_count");
   facts.trained_context = keys.Count("context_length");

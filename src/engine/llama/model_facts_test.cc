@@ -60,6 +60,10 @@ TEST(ModelFacts, NonsenseGivesNoEstimateAndTakesNoMemory) {
   file.Set("general.architecture", "x").Set("x.block_count", UINT32_MAX);
   file.Set("x.embedding_length", UINT32_MAX).Set("x.attention.head_count", uint32_t{1});
   EXPECT_EQ(Facts(file.Build()).kv_bytes_per_token, 0u);
+  GgufBytes deep;
+  deep.Set("general.architecture", "x").Set("x.block_count", uint32_t{1} << 22);
+  deep.Set("x.embedding_length", uint32_t{64}).Set("x.attention.head_count", uint32_t{1});
+  EXPECT_EQ(Facts(deep.Build()).kv_bytes_per_token, 0u);
   EXPECT_EQ(Facts(GgufBytes().Build()).layers, 0u);
 }
 
