@@ -39,8 +39,8 @@ Examples:
 docs/models.md explains every figure.)";
 
 constexpr const char* kInspectFooter = R"(
-Reads only the header and checks that all weights are there; nothing is loaded. Of a split model name
-the first part.
+Reads only the header and checks that all weights are there; nothing is loaded. Of a split model
+name the first part.
 Examples:
   inferq model inspect glm-4-9b.gguf
   inferq model inspect glm-4-9b.gguf --context 32768      how many sequences of that length fit

@@ -198,7 +198,7 @@ std::vector<Option> ModelTable() {
        .max = 1024},
       {.key = "adapter",
        .sentence = "With path: LoRA adapter (GGUF) that the model runs with. Models with the same "
-                   "path and different adapters share the memory of its weights.",
+                   "path and different adapters share the mapped weights.",
        .standard = ""},
       {.key = "adapter_scale",
        .sentence = "With adapter: how much of it; 0 is the model without it.",
