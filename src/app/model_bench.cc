@@ -28,9 +28,15 @@ using runtime::Awaitable;
 
 using Seconds = std::chrono::duration<double>;
 
-constexpr uint32_t kShortPrompt = 8;    // tokens, in front of measured answers
+constexpr uint32_t kUsualPrompt = 256;  // tokens
+constexpr uint32_t kLeastPrompt = 16;
+constexpr uint32_t kProbePrompt = 32;
+constexpr uint32_t kShortPrompt = 2;    // in front of measured answers
 constexpr uint32_t kContextSlack = 16;  // what a tokenizer may add
-constexpr double kPromptShare = 0.4;    // of a level's time
+constexpr double kPromptShare = 0.4;    // of a level's time,
+constexpr double kProbeSeconds = 600;
+constexpr base::Micros kSameStep = std::chrono::milliseconds(5);
+constexpr double kPromptShareMax = 0.7;  // where nothing ended by then
 
 // What the requests of one measurement have in common.
 struct Window {
@@ -39,6 +45,8 @@ struct Window {
   uint32_t output_tokens = 0;
 
   SteadyTime begin{};
+  SteadyTime enough{};  // then one prompt will do
+  runtime::Runtime::TimerId enough_timer = 0;
   SteadyTime end{};
   uint64_t prompts = 0;  // tokens of prompts that were read
   SteadyTime last_prompt{};
@@ -83,7 +91,8 @@ class ModelBench {
     engine.adapter_scale = options.adapter_scale;
     engine.slots = std::ranges::max(options.concurrency);
     engine.context_tokens =
-        std::max(options.prompt_tokens, kShortPrompt + options.output_tokens) + kContextSlack;
+        std::max({options.prompt_tokens, kUsualPrompt, kShortPrompt + options.output_tokens}) +
+        kContextSlack;
     engine.threads = options.threads;
     return engine;
   }
@@ -164,22 +173,34 @@ class ModelBench {
     if (!delta.finish_reason) return;
     window.prompts += delta.usage.prompt_tokens - delta.usage.cached_tokens;
     window.last_prompt = Now();
+    if (Now() < window.enough || window.enough_timer != 0) return;
+    // Not at once: others may have ended in the same step.
+    window.enough_timer = runtime_.CallAt(Now() + kSameStep, [this] { EndWindow(); });
   }
 
-  // Keeps `clients` requests under way for `seconds`; or one request, which may take so long.
+  // Keeps `clients` requests under way for `seconds`, up to `longest` while none has ended; or one
+  // request, which may take so long.
   Awaitable<Window> Measure(uint32_t clients, uint32_t prompt_tokens, uint32_t output_tokens,
-                            double seconds, bool once = false) {
+                            double seconds, double longest, bool once = false) {
     Window window{
         .clients = clients, .prompt_tokens = prompt_tokens, .output_tokens = output_tokens};
     window.begin = window.end = Now();
     over_ = result_.interrupted || failure_;
     window_ = &window;
-    const auto length = std::chrono::duration_cast<base::Micros>(Seconds(std::max(0.1, seconds)));
-    const auto timer = runtime_.CallAt(Now() + length, [this] { EndWindow(); });
+    const auto after = [&window](double s) {
+      return window.begin + std::chrono::duration_cast<base::Micros>(Seconds(std::max(0.1, s)));
+    };
+    window.enough = after(seconds);
+    const auto timer = runtime_.CallAt(window.enough, [this, &window] {
+      if (window.prompts > 0) EndWindow();
+    });
+    const auto last = runtime_.CallAt(after(std::max(seconds, longest)), [this] { EndWindow(); });
     runtime::Scope scope(runtime_);
     for (uint32_t i = 0; i < clients; ++i) scope.Spawn(Client(window, once));
     co_await scope.Join();
     runtime_.CancelTimer(timer);
+    if (window.enough_timer != 0) runtime_.CancelTimer(window.enough_timer);
+    runtime_.CancelTimer(last);
     window_ = nullptr;
     co_return window;
   }
@@ -188,18 +209,33 @@ class ModelBench {
     ModelBenchLevel level{.concurrency = concurrency};
     const SteadyTime begin = Now();
     if (concurrency == 1) {
-      const Window alone = co_await Measure(1, options_.prompt_tokens, 1, options_.seconds, true);
+      const Window alone =
+          co_await Measure(1, result_.prompt_tokens, 1, options_.seconds, options_.seconds, true);
       if (alone.first_token)
         level.first_token_ms = Seconds(*alone.first_token - alone.begin).count() * 1e3;
+      level.prompt_tokens_per_s = PromptRate(alone);
     }
     const double used = Seconds(Now() - begin).count();
     const Window prompts =
-        co_await Measure(concurrency, options_.prompt_tokens, 1, seconds * kPromptShare - used);
-    level.prompt_tokens_per_s = PromptRate(prompts);
-    const Window answers = co_await Measure(concurrency, kShortPrompt, options_.output_tokens,
-                                            seconds - Seconds(Now() - begin).count());
+        co_await Measure(concurrency, result_.prompt_tokens, 1, seconds * kPromptShare - used,
+                         seconds * kPromptShareMax - used);
+    if (const auto rate = PromptRate(prompts)) level.prompt_tokens_per_s = rate;
+    const double rest = seconds - Seconds(Now() - begin).count();
+    const Window answers =
+        co_await Measure(concurrency, kShortPrompt, options_.output_tokens, rest, 0);
     level.generated_tokens_per_s = GenerationRate(answers);
     co_return level;
+  }
+
+  double LevelSeconds() const {
+    return options_.seconds / static_cast<double>(options_.concurrency.size());
+  }
+
+  // So long that two prompts fit into the time for prompts.
+  uint32_t PromptLength(std::optional<double> rate) const {
+    if (options_.prompt_tokens != 0) return options_.prompt_tokens;
+    const double fit = rate.value_or(0) * LevelSeconds() * kPromptShare / 2;
+    return static_cast<uint32_t>(std::clamp<double>(fit, kLeastPrompt, kUsualPrompt));
   }
 
   Awaitable<Result<>> Load() {
@@ -208,7 +244,9 @@ class ModelBench {
     INFERQ_CO_TRY(co_await engine_.Start());
     loaded_ = true;
     // Reads the weights once, else the first measurement would measure the disk.
-    co_await Measure(1, kShortPrompt, 1, 600, true);
+    co_await Measure(1, kShortPrompt, 1, kProbeSeconds, kProbeSeconds, true);
+    const Window probe = co_await Measure(1, kProbePrompt, 1, kProbeSeconds, kProbeSeconds, true);
+    result_.prompt_tokens = PromptLength(PromptRate(probe));
     if (failure_) co_return std::unexpected(*failure_);
     const auto chosen = engine_.effective_options();
     result_.model = engine_.Describe();
@@ -219,7 +257,7 @@ class ModelBench {
   }
 
   Awaitable<void> MeasureAll() {
-    const double share = options_.seconds / static_cast<double>(options_.concurrency.size());
+    const double share = LevelSeconds();
     for (const uint32_t concurrency : options_.concurrency) {
       if (result_.interrupted || failure_) break;
       Say(fmt::format("{} at once, {:.1f} s", concurrency, share));
@@ -242,8 +280,8 @@ class ModelBench {
       Say(failure_->message());
       return kEngineUnusable;
     }
-    const std::string text = options_.json ? ModelBenchJson(options_, result_) + "\n"
-                                           : ModelBenchText(options_, result_);
+    const std::string text =
+        options_.json ? ModelBenchJson(options_, result_) + "\n" : ModelBenchText(result_);
     const bool worth_it = options_.json || !result_.levels.empty();
     if (worth_it && std::fwrite(text.data(), 1, text.size(), stdout) != text.size())
       return kStorageFailed;
@@ -284,12 +322,12 @@ std::optional<double> FirstToken(const ModelBenchResult& result) {
 
 }  // namespace
 
-std::string ModelBenchText(const ModelBenchOptions& options, const ModelBenchResult& result) {
+std::string ModelBenchText(const ModelBenchResult& result) {
   std::string text = fmt::format("{}: {} threads, loaded in {}\n", Printable(result.model),
                                  result.threads, Duration(result.load_seconds));
   if (const auto first = FirstToken(result))
     text += fmt::format("first token of a prompt of {} tokens, alone: {:.0f} ms\n",
-                        options.prompt_tokens, *first);
+                        result.prompt_tokens, *first);
   Table table({"AT ONCE", "PROMPT TOKENS/S", "GENERATED TOKENS/S", "OF EACH"});
   bool gaps = false;
   for (const ModelBenchLevel& level : result.levels) {
@@ -316,7 +354,7 @@ std::string ModelBenchJson(const ModelBenchOptions& options, const ModelBenchRes
       R"("prompt_tokens":{},"output_tokens":{},"first_token_ms":{},"levels":[{}],"interrupted":{}}})",
       wire::JsonString(options.model), wire::JsonString(result.model), result.threads,
       result.context_tokens, result.load_seconds, wire::JsonNumber(options.seconds),
-      options.prompt_tokens, options.output_tokens, JsonRate(FirstToken(result)), levels,
+      result.prompt_tokens, options.output_tokens, JsonRate(FirstToken(result)), levels,
       result.interrupted);
 }
 
@@ -333,9 +371,10 @@ void AddModelBenchOptions(CLI::App& command, ModelBenchOptions& options) {
       ->check(CLI::Range(0.5, 86'400.0))
       ->capture_default_str();
   command
-      .add_option("--prompt-tokens", options.prompt_tokens, "Length of the prompts that are timed")
-      ->check(CLI::Range(1u, 1u << 20))
-      ->capture_default_str();
+      .add_option(
+          "--prompt-tokens", options.prompt_tokens,
+          "Length of the prompts that are timed (default: 256, fewer where that takes long)")
+      ->check(CLI::Range(1u, 1u << 20));
   command.add_option("--output-tokens", options.output_tokens, "Length of the answers")
       ->check(CLI::Range(1u, 1u << 20))
       ->capture_default_str();

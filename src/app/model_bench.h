@@ -17,7 +17,7 @@ struct ModelBenchOptions {
   double adapter_scale = 1;
   std::vector<uint32_t> concurrency = {1, 4, 16, 64};
   double seconds = 40;
-  uint32_t prompt_tokens = 256;
+  uint32_t prompt_tokens = 0;  ///< 0: as many as the time allows, at most 256.
   uint32_t output_tokens = 128;
   uint32_t threads = 0;
   bool json = false;
@@ -35,12 +35,13 @@ struct ModelBenchResult {
   std::string model;  ///< What it is.
   uint32_t threads = 0;
   uint64_t context_tokens = 0;
+  uint32_t prompt_tokens = 0;
   double load_seconds = 0;
   std::vector<ModelBenchLevel> levels{};
   bool interrupted = false;
 };
 
-std::string ModelBenchText(const ModelBenchOptions& options, const ModelBenchResult& result);
+std::string ModelBenchText(const ModelBenchResult& result);
 std::string ModelBenchJson(const ModelBenchOptions& options, const ModelBenchResult& result);
 
 void AddModelBenchOptions(CLI::App& command, ModelBenchOptions& options);

@@ -74,13 +74,13 @@ TEST(ModelLine, IsOneLine) {
 }
 
 TEST(ModelBench, ShowsGapsAsGaps) {
-  ModelBenchResult result{.model = "m", .threads = 2, .context_tokens = 300};
+  ModelBenchResult result{.model = "m", .threads = 2, .context_tokens = 300, .prompt_tokens = 256};
   result.levels.push_back({.concurrency = 1,
                            .prompt_tokens_per_s = 100.0,
                            .generated_tokens_per_s = 20.0,
                            .first_token_ms = 12.0});
   result.levels.push_back({.concurrency = 4, .generated_tokens_per_s = 40.0});
-  const std::string text = ModelBenchText({}, result);
+  const std::string text = ModelBenchText(result);
   EXPECT_THAT(text, HasSubstr("alone: 12 ms"));
   EXPECT_THAT(text, HasSubstr("4        -                40.0                10.0"));
   EXPECT_THAT(text, HasSubstr("give more --seconds"));
