@@ -365,6 +365,7 @@ void AddModelBenchOptions(CLI::App& command, ModelBenchOptions& options) {
       .add_option("--concurrency", options.concurrency,
                   "Requests at once, one measurement for each: 1,4,16,64")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->check(CLI::Range(1u, 256u))
       ->capture_default_str();
   command.add_option("--seconds", options.seconds, "How long to measure, all together")
