@@ -18,14 +18,14 @@ export INFERQ_LLAMA_ROOT
 CONFIGURE := $(if $(INFERQ_LLAMA_ROOT),-DINFERQ_LLAMA_ROOT=$(INFERQ_LLAMA_ROOT))
 CTEST     := ctest --output-on-failure -j $(JOBS)
 BIN       := build/release/bin
-MODEL     := out/models/tiny-glm4.gguf
+MODEL     := examples/models/phone-nano.gguf
 
 # What the sanitizers run. Tests labelled `llama` load a library that is not instrumented: left out.
 ASAN_LABELS := unit|crash
 TSAN_LABELS := unit|sim
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
 setup: ## Install what is missing (Debian 12 packages, pinned npm packages)
 	@tools/setup.sh
@@ -36,12 +36,14 @@ build/%/build.ninja: CMakePresets.json
 build: setup build/release/build.ninja ## Build the release binaries into build/release/bin
 	cmake --build build/release -j $(JOBS)
 
-$(MODEL):
-	@mkdir -p $(@D)
-	$(BIN)/inferq-make-gguf --preset tiny --arch glm4 --seed 1 --out $@
-
-run: build $(MODEL) ## Run examples/phone_steps.jsonl on a tiny model into out/
+run: build ## Run examples/phone_steps.jsonl on the example model into out/
+	@mkdir -p out
 	$(BIN)/inferq run examples/phone_steps.jsonl -o out/phone_steps.results.jsonl --model $(MODEL) $(RUN_ARGS)
+
+phone-nano: build ## Train the example model again (docs/phone-nano.md; needs python3-torch)
+	/usr/bin/python3 tools/phone_nano/train.py --out out/phone-nano
+	$(BIN)/inferq-make-gguf --weights out/phone-nano --out $(MODEL)
+	/usr/bin/python3 tools/phone_nano/check.py --weights out/phone-nano --model $(MODEL) --bin $(BIN)
 
 test: build ## Run all tests on the release build
 	$(CTEST) --test-dir build/release
@@ -91,4 +93,4 @@ lint: setup build/dev/build.ninja ## Check format, bans, layers and headers, and
 clean: ## Remove build/ and out/
 	rm -rf build out
 
-.PHONY: help setup build run test bench sim soak mutants asan tsan nightly format lint clean
+.PHONY: help setup build run phone-nano test bench sim soak mutants asan tsan nightly format lint clean

@@ -1,4 +1,5 @@
-// inferq-make-gguf: writes GGUF models of random weights for tests, examples and benchmarks.
+// inferq-make-gguf: writes GGUF models, of random weights for tests and benchmarks, or of trained
+// ones.
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -6,6 +7,7 @@
 
 #include "gguf/lora_writer.h"
 #include "gguf/model_writer.h"
+#include "gguf/trained_model.h"
 
 namespace {
 
@@ -48,41 +50,69 @@ ModelSpec Combine(const std::string& preset, const Overrides& o) {
   return spec;
 }
 
-void AddOptions(CLI::App& app, std::string& preset, std::string& out, Overrides& o) {
-  app.add_option("--out", out, "File to write; its directory is created")->required();
-  app.add_option("--preset", preset,
-                 "Sizes to start from: tiny (< 1 MB) or 150m (150 million parameters)")
-      ->check(CLI::IsMember({"tiny", "150m"}))
-      ->capture_default_str();
+struct Arguments {
+  std::string preset = "tiny", weights, out;
+  Overrides overrides;
+};
+
+void AddOptions(CLI::App& app, Arguments& arguments) {
+  Overrides& o = arguments.overrides;
+  app.add_option("--out", arguments.out, "File to write; its directory is created")->required();
+  app.add_option("--type", o.type, "Type of the weights: f16 (default), f32 or q8_0")
+      ->transform(CLI::CheckedTransformer(kTypes));
+  CLI::Option* weights = app.add_option(
+      "--weights", arguments.weights,
+      "Folder with model.json and weights.safetensors of a trained model, instead of what follows");
   app.add_option(
       "--lora-for", o.lora_for,
       "Write a random LoRA adapter for this model instead; of the others only --seed and "
       "--out count");
-  app.add_option("--arch", o.arch, "llama (default) or glm4")
-      ->transform(CLI::CheckedTransformer(kArchs));
-  app.add_option("--type", o.type, "Type of the weights: f16 (default), f32 or q8_0")
-      ->transform(CLI::CheckedTransformer(kTypes));
-  app.add_option("--seed", o.seed, "The same seed and sizes give the same file (default 1)");
-  app.add_option("--layers", o.layers, "Layers");
-  app.add_option("--embd", o.embd, "Width");
-  app.add_option("--heads", o.heads, "Attention heads");
-  app.add_option("--kv-heads", o.kv_heads, "Key/value heads");
-  app.add_option("--ff", o.ff, "Width of the feed-forward part");
-  app.add_option("--context", o.context, "Context length in tokens");
-  app.add_option("--vocab", o.vocab, "Vocabulary size, padded with unused tokens; 0: no padding");
+  CLI::Option* random[] = {
+      app.add_option("--preset", arguments.preset,
+                     "Sizes to start from: tiny (< 1 MB) or 150m (150 million parameters)")
+          ->check(CLI::IsMember({"tiny", "150m"}))
+          ->capture_default_str(),
+      app.add_option("--arch", o.arch, "llama (default) or glm4")
+          ->transform(CLI::CheckedTransformer(kArchs)),
+      app.add_option("--seed", o.seed, "The same seed and sizes give the same file (default 1)"),
+      app.add_option("--layers", o.layers, "Layers"),
+      app.add_option("--embd", o.embd, "Width"),
+      app.add_option("--heads", o.heads, "Attention heads"),
+      app.add_option("--kv-heads", o.kv_heads, "Key/value heads"),
+      app.add_option("--ff", o.ff, "Width of the feed-forward part"),
+      app.add_option("--context", o.context, "Context length in tokens"),
+      app.add_option("--vocab", o.vocab,
+                     "Vocabulary size, padded with unused tokens; 0: no padding"),
+  };
+  for (CLI::Option* option : random) option->excludes(weights);
+}
+
+inferq::base::Result<> WriteTrained(const Arguments& arguments) {
+  INFERQ_ASSIGN(auto model, inferq::gguf::ReadTrainedModel(arguments.weights));
+  Apply(arguments.overrides.type, model.spec.type);
+  return inferq::gguf::WriteTrainedModel(model, arguments.out);
+}
+
+inferq::base::Result<> Write(const Arguments& arguments) {
+  const Overrides& o = arguments.overrides;
+  if (!o.lora_for.empty()) {
+    return inferq::gguf::WriteLora({.model = o.lora_for, .seed = o.seed.value_or(1)},
+                                   arguments.out);
+  }
+  if (!arguments.weights.empty()) return WriteTrained(arguments);
+  return inferq::gguf::WriteModel(Combine(arguments.preset, arguments.overrides), arguments.out);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Writes a GGUF model of random weights: for tests, examples and benchmarks, not for "
-      "answers.");
-  std::string preset = "tiny", out;
-  Overrides overrides;
-  AddOptions(app, preset, out, overrides);
+      "Writes a GGUF model: of random weights for tests and benchmarks, or of trained weights.");
+  Arguments arguments;
+  AddOptions(app, arguments);
   CLI11_PARSE(app, argc, argv);
 
+  const std::string& out = arguments.out;
   std::filesystem::path directory = std::filesystem::path(out).parent_path();
   std::error_code error;
   if (!directory.empty()) std::filesystem::create_directories(directory, error);
@@ -90,12 +120,7 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "inferq-make-gguf: create {}: {}\n", directory.string(), error.message());
     return 1;
   }
-  const bool adapter = !overrides.lora_for.empty();
-  auto written = adapter
-                     ? inferq::gguf::WriteLora(
-                           {.model = overrides.lora_for, .seed = overrides.seed.value_or(1)}, out)
-                     : inferq::gguf::WriteModel(Combine(preset, overrides), out);
-  if (!written) {
+  if (auto written = Write(arguments); !written) {
     fmt::print(stderr, "inferq-make-gguf: {}\n", written.error().message());
     return 1;
   }

@@ -5,7 +5,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <limits>
 #include <memory>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -23,6 +26,8 @@ using base::Result;
 
 constexpr float kLogitStd = 5;  // far enough apart that greedy choices rarely tie
 constexpr size_t kChunkBytes = 4 << 20;
+constexpr float kLargestF16 = 65504;
+constexpr std::string_view kOutput = "output.weight";
 
 using GgmlContext = std::unique_ptr<ggml_context, decltype(&ggml_free)>;
 using GgufContext = std::unique_ptr<gguf_context, decltype(&gguf_free)>;
@@ -69,23 +74,27 @@ Result<> CheckShape(const ModelSpec& spec) {
   return {};
 }
 
-Result<> Check(const ModelSpec& spec) {
+Result<> CheckSizes(const ModelSpec& spec) {
   INFERQ_TRY(CheckRange("layers", spec.layers, 1, 512));
   INFERQ_TRY(CheckRange("embd", spec.embd, 8, 16384));
   INFERQ_TRY(CheckRange("heads", spec.heads, 1, spec.embd));
   INFERQ_TRY(CheckRange("kv_heads", spec.kv_heads, 1, spec.heads));
   INFERQ_TRY(CheckRange("ff", spec.ff, 8, 131072));
   INFERQ_TRY(CheckRange("context", spec.context, 16, 1 << 20));
-  auto needed = static_cast<uint32_t>(MakeVocabulary(0).tokens.size());
-  if (spec.vocab != 0) INFERQ_TRY(CheckRange("vocab", spec.vocab, needed, 1 << 20));
   return CheckShape(spec);
 }
 
-/// One tensor of the file and how its values are drawn.
+Result<> Check(const ModelSpec& spec) {
+  INFERQ_TRY(CheckSizes(spec));
+  auto needed = static_cast<uint32_t>(MakeVocabulary(0).tokens.size());
+  return spec.vocab == 0 ? Result<>() : CheckRange("vocab", spec.vocab, needed, 1 << 20);
+}
+
+/// One tensor of the file, and how a random model draws its values.
 struct TensorPlan {
   std::string name;
   uint32_t columns = 0;
-  uint32_t rows = 0;  ///< 0: a vector of ones (norm weights), always f32.
+  uint32_t rows = 0;  ///< 0: a vector (norm weights), always f32; of ones in a random model.
   float std = 0;
   std::span<const float> row_gain;  ///< Empty: 1 for every row.
 };
@@ -102,7 +111,7 @@ class Planner {
     for (uint32_t layer = 0; layer < spec_.layers; ++layer) AddLayer(fmt::format("blk.{}.", layer));
     AddNorm("output_norm.weight");
     plans_.push_back(
-        {"output.weight", spec_.embd, vocab, kLogitStd * PerInput(spec_.embd), token_gain_});
+        {std::string(kOutput), spec_.embd, vocab, kLogitStd * PerInput(spec_.embd), token_gain_});
     return std::move(plans_);
   }
 
@@ -172,15 +181,15 @@ void SetTokenizer(gguf_context* file, const Vocabulary& vocabulary) {
   gguf_set_val_str(file, "tokenizer.chat_template", ChatTemplate().c_str());
 }
 
-void SetHyperparameters(gguf_context* file, const ModelSpec& spec, size_t vocab) {
+void SetHyperparameters(gguf_context* file, const ModelSpec& spec, const std::string& name,
+                        size_t vocab) {
   std::string arch(ArchName(spec.arch));
   auto set = [&](const char* key, size_t value) {
     gguf_set_val_u32(file, (arch + key).c_str(), static_cast<uint32_t>(value));
   };
   uint32_t head = spec.embd / spec.heads;
   gguf_set_val_str(file, "general.architecture", arch.c_str());
-  gguf_set_val_str(file, "general.name",
-                   fmt::format("inferq random {} seed {}", arch, spec.seed).c_str());
+  gguf_set_val_str(file, "general.name", name.c_str());
   gguf_set_val_u32(file, "general.file_type", FileType(spec.type));
   gguf_set_val_u32(file, "general.quantization_version", 2);
   set(".vocab_size", vocab);
@@ -227,24 +236,94 @@ void FillRow(base::Rng& rng, float std, std::span<float> row) {
   }
 }
 
-Result<> WriteOnes(base::File& file, uint64_t offset, size_t count) {
-  std::vector<float> ones(count, 1.0F);
-  return file.WriteAt(offset, {reinterpret_cast<const char*>(ones.data()), count * sizeof(float)});
+/// Fills `values` with whole rows of a tensor, from row `first` on; a vector is one row. Called
+/// tensor after tensor and row after row.
+using Rows = std::function<void(const TensorPlan&, size_t first, std::span<float> values)>;
+
+class RandomRows {
+ public:
+  explicit RandomRows(uint64_t seed) : seed_(seed) {}
+
+  void operator()(const TensorPlan& plan, size_t first, std::span<float> values) {
+    if (plan.rows == 0) {
+      std::ranges::fill(values, 1.0F);
+      return;
+    }
+    if (first == 0) rng_ = RngFor(seed_, plan.name);
+    for (size_t i = 0; i * plan.columns < values.size(); ++i) {
+      float gain = plan.row_gain.empty() ? 1.0F : plan.row_gain[first + i];
+      FillRow(rng_, plan.std * gain, values.subspan(i * plan.columns, plan.columns));
+    }
+  }
+
+ private:
+  uint64_t seed_;
+  base::Rng rng_{0};
+};
+
+/// Rows of tensors that CheckWeights found right.
+class TrainedRows {
+ public:
+  explicit TrainedRows(const NamedTensors& weights) : weights_(&weights) {}
+
+  void operator()(const TensorPlan& plan, size_t first, std::span<float> values) const {
+    const std::vector<float>& all = weights_->at(plan.name).values;
+    std::ranges::copy(std::span(all).subspan(first * plan.columns, values.size()), values.begin());
+  }
+
+ private:
+  const NamedTensors* weights_;
+};
+
+Result<> CheckWeight(const NamedTensor& tensor, const TensorPlan& plan, WeightType type) {
+  std::vector<uint64_t> shape = plan.rows == 0 ? std::vector<uint64_t>{plan.columns}
+                                               : std::vector<uint64_t>{plan.rows, plan.columns};
+  if (tensor.shape != shape)
+    return Invalid(plan.name,
+                   fmt::format("tensor {} has the shape [{}]; it must be [{}]", plan.name,
+                               fmt::join(tensor.shape, ", "), fmt::join(shape, ", ")));
+  bool is_f32 = plan.rows == 0 || type == WeightType::kF32;
+  float limit = is_f32 ? std::numeric_limits<float>::max() : kLargestF16;
+  auto wrong =
+      std::ranges::find_if(tensor.values, [&](float v) { return !(std::abs(v) <= limit); });
+  if (wrong == tensor.values.end()) return {};
+  return Invalid(plan.name, fmt::format("tensor {} has the value {} at {}; it must be within {}",
+                                        plan.name, *wrong, wrong - tensor.values.begin(), limit));
+}
+
+/// Every planned tensor is there, as planned, and no other.
+Result<> CheckWeights(const NamedTensors& weights, const std::vector<TensorPlan>& plans,
+                      WeightType type) {
+  std::set<std::string_view> planned;
+  for (const TensorPlan& plan : plans) {
+    planned.insert(plan.name);
+    auto found = weights.find(plan.name);
+    if (found == weights.end())
+      return Invalid(plan.name, fmt::format("tensor {} is missing", plan.name));
+    INFERQ_TRY(CheckWeight(found->second, plan, type));
+  }
+  for (const auto& [name, tensor] : weights)
+    if (!planned.contains(name))
+      return Invalid(name, fmt::format("tensor {} has no place in this architecture", name));
+  return {};
+}
+
+Result<> WriteVector(base::File& file, uint64_t offset, const TensorPlan& plan, const Rows& rows) {
+  std::vector<float> values(plan.columns);
+  rows(plan, 0, values);
+  return file.WriteAt(offset,
+                      {reinterpret_cast<const char*>(values.data()), plan.columns * sizeof(float)});
 }
 
 Result<> WriteMatrix(base::File& file, uint64_t offset, const TensorPlan& plan, ggml_type type,
-                     uint64_t seed) {
-  base::Rng rng = RngFor(seed, plan.name);
+                     const Rows& source) {
   size_t row_bytes = ggml_row_size(type, plan.columns);
   size_t rows_per_chunk = std::max<size_t>(1, kChunkBytes / row_bytes);
   std::vector<float> values(rows_per_chunk * plan.columns);
   std::vector<char> encoded(rows_per_chunk * row_bytes);
   for (size_t first = 0; first < plan.rows; first += rows_per_chunk) {
     size_t rows = std::min<size_t>(rows_per_chunk, plan.rows - first);
-    for (size_t i = 0; i < rows; ++i) {
-      float gain = plan.row_gain.empty() ? 1.0F : plan.row_gain[first + i];
-      FillRow(rng, plan.std * gain, std::span(values).subspan(i * plan.columns, plan.columns));
-    }
+    source(plan, first, std::span(values).first(rows * plan.columns));
     ggml_quantize_chunk(type, values.data(), encoded.data(), 0, static_cast<int64_t>(rows),
                         plan.columns, nullptr);
     INFERQ_TRY(file.WriteAt(offset + first * row_bytes, {encoded.data(), rows * row_bytes}));
@@ -253,8 +332,8 @@ Result<> WriteMatrix(base::File& file, uint64_t offset, const TensorPlan& plan, 
 }
 
 /// Metadata first, then the tensors where it says.
-Result<> WriteContents(base::File& file, const gguf_context* header, const ModelSpec& spec,
-                       const std::vector<TensorPlan>& plans) {
+Result<> WriteContents(base::File& file, const gguf_context* header, ggml_type type,
+                       const std::vector<TensorPlan>& plans, const Rows& rows) {
   std::vector<char> meta(gguf_get_meta_size(header));
   gguf_get_meta_data(header, meta.data());
   INFERQ_TRY(file.Truncate(0));
@@ -263,13 +342,37 @@ Result<> WriteContents(base::File& file, const gguf_context* header, const Model
   for (size_t i = 0; i < plans.size(); ++i) {
     auto id = static_cast<int64_t>(i);
     uint64_t offset = meta.size() + gguf_get_tensor_offset(header, id);
-    INFERQ_TRY(plans[i].rows == 0
-                   ? WriteOnes(file, offset, plans[i].columns)
-                   : WriteMatrix(file, offset, plans[i], GgmlType(spec.type), spec.seed));
+    INFERQ_TRY(plans[i].rows == 0 ? WriteVector(file, offset, plans[i], rows)
+                                  : WriteMatrix(file, offset, plans[i], type, rows));
     end = offset + GGML_PAD(gguf_get_tensor_size(header, id), gguf_get_alignment(header));
   }
   INFERQ_TRY(file.Truncate(end));
   return file.Sync();
+}
+
+Result<> WriteFile(const ModelSpec& spec, const std::string& name, const Vocabulary& vocabulary,
+                   const std::vector<TensorPlan>& plans, const Rows& rows,
+                   const std::string& path) {
+  GgufContext header(gguf_init_empty(), &gguf_free);
+  SetHyperparameters(header.get(), spec, name, vocabulary.tokens.size());
+  SetTokenizer(header.get(), vocabulary);
+  AddTensors(header.get(), spec.type, plans);
+
+  base::FileSystem& fs = base::PosixFileSystem();
+  std::string partial = path + ".partial";
+  {
+    INFERQ_ASSIGN(auto file, fs.Open(partial, base::OpenMode::kReadWrite));
+    INFERQ_TRY(WriteContents(*file, header.get(), GgmlType(spec.type), plans, rows));
+  }
+  INFERQ_TRY(fs.Rename(partial, path));
+  return fs.SyncDirectory(base::DirectoryOf(path));
+}
+
+/// How much larger a random model makes the logit of each token.
+std::vector<float> Gains(const Vocabulary& vocabulary) {
+  std::vector<float> gains;
+  for (const Token& token : vocabulary.tokens) gains.push_back(token.gain);
+  return gains;
 }
 
 }  // namespace
@@ -296,23 +399,21 @@ std::optional<Arch> ParseArch(std::string_view name) {
 Result<> WriteModel(const ModelSpec& spec, const std::string& path) {
   INFERQ_TRY(Check(spec));
   Vocabulary vocabulary = MakeVocabulary(spec.vocab);
-  std::vector<float> gains;
-  for (const Token& token : vocabulary.tokens) gains.push_back(token.gain);
-  std::vector<TensorPlan> plans = Planner(spec, gains).Plan();
+  std::vector<float> gains = Gains(vocabulary);
+  std::string name = fmt::format("inferq random {} seed {}", ArchName(spec.arch), spec.seed);
+  return WriteFile(spec, name, vocabulary, Planner(spec, gains).Plan(), RandomRows(spec.seed),
+                   path);
+}
 
-  GgufContext header(gguf_init_empty(), &gguf_free);
-  SetHyperparameters(header.get(), spec, vocabulary.tokens.size());
-  SetTokenizer(header.get(), vocabulary);
-  AddTensors(header.get(), spec.type, plans);
-
-  base::FileSystem& fs = base::PosixFileSystem();
-  std::string partial = path + ".partial";
-  {
-    INFERQ_ASSIGN(auto file, fs.Open(partial, base::OpenMode::kReadWrite));
-    INFERQ_TRY(WriteContents(*file, header.get(), spec, plans));
-  }
-  INFERQ_TRY(fs.Rename(partial, path));
-  return fs.SyncDirectory(base::DirectoryOf(path));
+Result<> WriteTrainedModel(const TrainedModel& model, const std::string& path) {
+  INFERQ_TRY(CheckSizes(model.spec));
+  std::vector<float> gains = Gains(model.vocabulary);
+  std::vector<TensorPlan> plans = Planner(model.spec, gains).Plan();
+  if (!model.weights.contains(kOutput))  // libllama then takes token_embd.weight
+    std::erase_if(plans, [](const TensorPlan& plan) { return plan.name == kOutput; });
+  INFERQ_TRY(CheckWeights(model.weights, plans, model.spec.type));
+  return WriteFile(model.spec, model.name, model.vocabulary, plans, TrainedRows(model.weights),
+                   path);
 }
 
 }  // namespace inferq::gguf

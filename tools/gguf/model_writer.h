@@ -6,6 +6,8 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "gguf/safetensors.h"
+#include "gguf/vocabulary.h"
 
 namespace inferq::gguf {
 
@@ -37,9 +39,21 @@ struct ModelSpec {
 std::optional<ModelSpec> Preset(std::string_view name);
 std::optional<Arch> ParseArch(std::string_view name);
 
+/// A model whose weights come from training (ReadTrainedModel reads one).
+struct TrainedModel {
+  std::string name;
+  ModelSpec spec;  ///< `seed` and `vocab` mean nothing; `type` is what the file will hold.
+  Vocabulary vocabulary;
+  NamedTensors weights;  ///< By GGUF name, matrices [rows, columns]; output.weight may be absent.
+};
+
 /// Writes `path` (replaced as a whole; a crash leaves only `path`.partial). Blocks; memory stays
 /// small. kInvalidArgument: the spec makes no model, `param` names the field. Else what the disk
 /// says.
 base::Result<> WriteModel(const ModelSpec& spec, const std::string& path);
+/// The same with given weights. kInvalidArgument also: a tensor is missing, unknown, of another
+/// shape than the sizes ask for, or has a value that is not finite in `spec.type`; `param` is its
+/// name.
+base::Result<> WriteTrainedModel(const TrainedModel& model, const std::string& path);
 
 }  // namespace inferq::gguf
