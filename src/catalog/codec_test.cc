@@ -132,17 +132,22 @@ TEST(Codec, AnyBytesAreReadOrRefused) {
 
 TEST(Codec, AnUnknownVersionIsRefused) {
   std::string bytes = Encode(SomeFile());
-  bytes[0] = 3;
+  bytes[0] = 4;
   model::FileRecord read;
   EXPECT_FALSE(Decode(bytes, read));
 }
 
-TEST(Codec, ABatchOfVersionOneIsReadWithoutAnIndex) {
+TEST(Codec, BatchesOfEarlierVersionsAreReadWithoutWhatTheyLack) {
   std::string bytes = Encode(SomeBatch());
   model::BatchRecord read;
   ASSERT_TRUE(Decode(bytes, read));
   ASSERT_EQ(read.index_blob, 88u);
   EXPECT_EQ(read.models, SomeBatch().models);
+  // Version 2 ended before the distinct tokens.
+  bytes.resize(bytes.size() - 1);
+  bytes[0] = 2;
+  ASSERT_TRUE(Decode(bytes, read));
+  EXPECT_EQ(read.index_blob, 88u);
   // Version 1 ended before: 2 models of 2 bytes each behind their number, the blob, the cost.
   bytes.resize(bytes.size() - 1 - 2 * 2 - 1 - 2);
   bytes[0] = 1;
