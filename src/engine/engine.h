@@ -54,8 +54,9 @@ struct Delta {
   uint64_t tokens = 0;                        ///< Generated tokens that the text stands for.
   std::optional<FinishReason> finish_reason;  ///< Set on the last one, with `usage`.
   Usage usage;
-  /// The backend's whole answer, where there is one (remote engines, non-streamed): passed through
-  /// to the client instead of a body built from text and usage. JSON object; empty otherwise.
+  /// The whole answer, where there is one (remote engines, non-streamed; embeddings of any engine):
+  /// passed through to the client instead of a body built from text and usage. JSON object; empty
+  /// otherwise.
   std::string raw_response{};
   /// The backend's chunks (JSON objects of its event stream, without [DONE]), where there are any
   /// (remote engines, streamed): passed through instead of chunks built from text.

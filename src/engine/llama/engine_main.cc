@@ -10,11 +10,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <map>
 #include <string>
 #include <thread>
 #include <variant>
 
 #include "engine/llama/channel.h"
+#include "engine/llama/embedder.h"
 #include "engine/llama/exit_codes.h"
 #include "engine/llama/model.h"
 #include "engine/llama/protocol.h"
@@ -25,6 +27,7 @@ namespace {
 
 struct Arguments {
   ModelOptions model;
+  EmbedOptions embed;
   int fd = -1;
 };
 
@@ -54,27 +57,61 @@ void ReadMessages(Channel& channel, Inbox& inbox) {
   }
 }
 
+// What the step thread works on.
+struct Work {
+  const Model& model;
+  StepLoop loop;
+  Embedder embedder;
+  bool any() const { return loop.HasWork() || embedder.HasWork(); }
+};
+
+Step OnlyEmbeds(uint64_t id) {
+  SequenceDelta delta;
+  delta.id = id;
+  delta.error = RequestError{base::Code::kInvalidArgument,
+                             "this model writes no text: it is for /v1/embeddings", "body.model"};
+  return Step{{std::move(delta)}};
+}
+
 // @return false at Stop.
-bool Apply(Message message, StepLoop& loop) {
-  if (auto* submit = std::get_if<Submit>(&message))
-    loop.Submit(submit->id, std::move(submit->request));
-  if (auto* cancel = std::get_if<Cancel>(&message)) loop.Cancel(cancel->id);
+bool Apply(Message message, Channel& channel, Work& work) {
+  if (auto* submit = std::get_if<Submit>(&message)) {
+    if (work.model.generates())
+      work.loop.Submit(submit->id, std::move(submit->request));
+    else
+      SendOrEnd(channel, OnlyEmbeds(submit->id));
+  }
+  if (auto* embed = std::get_if<Embed>(&message)) work.embedder.Submit(std::move(*embed));
+  if (auto* cancel = std::get_if<Cancel>(&message)) {
+    work.loop.Cancel(cancel->id);
+    work.embedder.Cancel(cancel->id);
+  }
   return !std::holds_alternative<Stop>(message);
 }
 
-void RunSteps(Channel& channel, Inbox& inbox, const Model& model) {
+// Generation and embeddings take turns.
+void RunSteps(Channel& channel, Inbox& inbox, const Model& model, EmbedOptions embed) {
   pthread_setname_np(pthread_self(), "step");
   StepHooks hooks;
   hooks.on_start = [&channel](uint64_t id) { SendOrEnd(channel, Started{{id}}); };
-  StepLoop loop(model, std::move(hooks));
+  auto on_start = [&channel](std::vector<uint64_t> ids) {
+    SendOrEnd(channel, Started{std::move(ids)});
+  };
+  Work work{model, StepLoop(model, std::move(hooks)), Embedder(model, embed, on_start)};
   for (;;) {
-    for (Message& message : inbox.Take(!loop.HasWork())) {
-      if (!Apply(std::move(message), loop)) return;
+    for (Message& message : inbox.Take(!work.any())) {
+      if (!Apply(std::move(message), channel, work)) return;
     }
-    if (!loop.HasWork()) continue;
-    auto deltas = loop.Step();
-    if (!deltas) EndNow(kExitContext, deltas.error());
-    SendOrEnd(channel, Step{*std::move(deltas)});
+    if (work.loop.HasWork()) {
+      auto deltas = work.loop.Step();
+      if (!deltas) EndNow(kExitContext, deltas.error());
+      SendOrEnd(channel, Step{*std::move(deltas)});
+    }
+    if (work.embedder.HasWork()) {
+      auto embedded = work.embedder.Step();
+      if (!embedded) EndNow(kExitContext, embedded.error());
+      SendOrEnd(channel, *std::move(embedded));
+    }
   }
 }
 
@@ -92,7 +129,8 @@ int Run(const Arguments& arguments) {
   SendOrEnd(channel, (*model)->facts());
   Inbox inbox;
   std::thread reader(ReadMessages, std::ref(channel), std::ref(inbox));
-  std::thread step(RunSteps, std::ref(channel), std::ref(inbox), std::cref(**model));
+  std::thread step(RunSteps, std::ref(channel), std::ref(inbox), std::cref(**model),
+                   arguments.embed);
   step.join();
   reader.join();
   return kExitStopped;
@@ -114,6 +152,15 @@ int Main(int argc, char** argv) {
   app.add_option("--threads", model.threads, "Threads of a step, 0: physical cores");
   app.add_option("--batch", model.batch_tokens, "Most tokens in a step, 0: 512");
   app.add_option("--gpu-layers", model.gpu_layers, "Layers on the GPU, -1: all");
+  app.add_option("--embed-tokens", model.embed_tokens,
+                 "Longest input of an embedding, 0: the context, at most 2048");
+  const std::map<std::string, Pooling> poolings{{"model", Pooling::kModel},
+                                                {"mean", Pooling::kMean},
+                                                {"cls", Pooling::kCls},
+                                                {"last", Pooling::kLast}};
+  app.add_option("--pooling", arguments.embed.pooling, "How token vectors become one")
+      ->transform(CLI::CheckedTransformer(poolings));
+  app.add_option("--normalize", arguments.embed.normalize, "Embeddings have length 1");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

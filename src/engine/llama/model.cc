@@ -24,6 +24,7 @@ using base::Result;
 constexpr uint32_t kDefaultContext = 8192;
 constexpr uint32_t kDefaultBatch = 512;
 constexpr uint32_t kDefaultSlotsMax = 64;
+constexpr uint32_t kDefaultEmbed = 2048;
 constexpr size_t kKeptErrors = 4;
 
 // --- llama.cpp's log: warnings and errors to stderr, the last errors kept for messages ---
@@ -167,10 +168,12 @@ Result<> Model::LoadWeights(const ModelOptions& options) {
   if (llama_vocab_type(vocab_) == LLAMA_VOCAB_TYPE_NONE) {
     return Fail(Code::kInvalidArgument, "model {} has no tokenizer", options.path);
   }
-  if (!llama_model_has_decoder(model_.get()) || llama_model_has_encoder(model_.get()) ||
-      llama_model_is_diffusion(model_.get())) {
-    return Fail(Code::kInvalidArgument, "model {} ({}) does not generate text token by token",
-                options.path, Describe(model_.get()));
+  const bool decodes = llama_model_has_decoder(model_.get());
+  const bool encodes = llama_model_has_encoder(model_.get());
+  if (decodes == encodes || llama_model_is_diffusion(model_.get())) {
+    return Fail(Code::kInvalidArgument,
+                "model {} ({}) neither generates text token by token nor only embeds", options.path,
+                Describe(model_.get()));
   }
   return {};
 }
@@ -190,6 +193,10 @@ Result<> Model::MakeContext(const ModelOptions& options) {
       std::max(facts_.slots, options.batch_tokens ? options.batch_tokens : kDefaultBatch);
   const uint64_t full = facts_.slots * facts_.context_tokens;
   kv_tokens_ = options.kv_tokens ? std::min(options.kv_tokens, full) : full;
+  facts_.embed_tokens = options.embed_tokens
+                            ? options.embed_tokens
+                            : std::min<uint64_t>(facts_.context_tokens, kDefaultEmbed);
+  if (!llama_model_has_decoder(model_.get())) return {};
   if (kv_tokens_ > UINT32_MAX / 2) {
     return Fail(Code::kInvalidArgument,
                 "{} slots of {} tokens are too many: lower slots or context", facts_.slots,
@@ -210,6 +217,12 @@ Result<> Model::MakeContext(const ModelOptions& options) {
   shares_cache_ = params.kv_unified;
   params.no_perf = true;
   context_.reset(llama_init_from_model(model_.get(), params));
+  if (context_ && !llama_get_memory(context_.get())) {  // an encoder, such as BERT
+    context_.reset();
+    // Its positions are a table: behind its end there is nothing.
+    facts_.embed_tokens = std::min<uint64_t>(facts_.embed_tokens, trained);
+    return {};
+  }
   if (context_) return {};
   return Fail(
       Code::kResourceExhausted,
@@ -295,6 +308,31 @@ Result<std::vector<llama_token>> Model::Prepare(const GenerateRequest& request) 
     return std::unexpected(std::move(error).WithParam(param));
   }
   if (tokens.size() >= facts_.context_tokens) return too_long(fmt::format("{}", tokens.size()));
+  return tokens;
+}
+
+Result<std::vector<llama_token>> Model::PrepareInput(const EmbedInput& input, uint64_t most) const {
+  const auto refused = [&input](std::string message) {
+    return std::unexpected(base::Error(Code::kInvalidArgument, std::move(message))
+                               .WithParam(fmt::format("body.input[{}]", input.index)));
+  };
+  const auto too_long = [&](std::string_view size) {
+    return refused(fmt::format(
+        "the input has {} tokens, more than the {} that this model embeds at once", size, most));
+  };
+  std::vector<llama_token> tokens = input.tokens;
+  if (tokens.empty()) {
+    const size_t at_least = input.text.size() / longest_piece_;
+    if (at_least > most) return too_long(fmt::format("more than {}", at_least));
+    INFERQ_ASSIGN(tokens, Tokenize(input.text));
+  }
+  if (tokens.empty()) return refused("the input is empty");
+  if (tokens.size() > most) return too_long(fmt::format("{}", tokens.size()));
+  const llama_token end = llama_vocab_n_tokens(vocab_);
+  for (llama_token token : tokens) {
+    if (token < 0 || token >= end)
+      return refused(fmt::format("the token id {} is none of this model's {}", token, end));
+  }
   return tokens;
 }
 

@@ -26,6 +26,7 @@ struct ModelOptions {
   uint32_t threads = 0;       ///< 0: physical cores this process may use.
   uint32_t batch_tokens = 0;  ///< Most tokens in a step; 0: 512. At least one for each slot.
   int32_t gpu_layers = -1;    ///< -1: all that fit, where there is a GPU.
+  uint32_t embed_tokens = 0;  ///< Longest input of an embedding; 0: context_tokens, at most 2048.
 };
 
 inline constexpr uint32_t kMaxSlots = 256;  ///< llama.cpp's limit of sequences in a context.
@@ -37,7 +38,8 @@ void InitLlama();
 /// Physical cores that this process may use, within the CPU quota of its control group; >= 1.
 uint32_t UsableCores();
 
-/// A model in memory, its context and its chat template. Prepare is safe from any thread, the
+/// A model in memory, its context and its chat template. Models that only embed have no context
+/// here. Prepare is safe from any thread, the
 /// context is for one.
 ///
 /// llama.cpp aborts on some damaged files and when memory runs out: load only in a process that may
@@ -54,6 +56,13 @@ class Model {
   /// context.
   base::Result<std::vector<llama_token>> Prepare(const GenerateRequest& request) const;
 
+  /// The tokens of an embedding's input, with those that the model wants around it; stops early
+  /// where there would be more than `most`. kInvalidArgument: more than `most`, none, or no tokens
+  /// of this model.
+  base::Result<std::vector<llama_token>> PrepareInput(const EmbedInput& input, uint64_t most) const;
+  /// Whether it writes text; else it only embeds, and context() is null.
+  bool generates() const { return context_ != nullptr; }
+
   /// The bytes of a token; control tokens have none.
   std::string Piece(llama_token token) const;
   bool IsEnd(llama_token token) const { return llama_vocab_is_eog(vocab_, token); }
@@ -64,6 +73,8 @@ class Model {
   /// Whether the sequences share one cache; else each has its own, and batches of sequence ids
   /// without gaps run fastest.
   bool shares_cache() const { return shares_cache_; }
+  /// For contexts beside context().
+  llama_model* weights() const { return model_.get(); }
   llama_context* context() const { return context_.get(); }
   const llama_vocab* vocab() const { return vocab_; }
 
