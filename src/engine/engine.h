@@ -84,6 +84,8 @@ struct Capacity {
   uint32_t running = 0;
   uint64_t context_tokens = 0;  ///< Longest prompt plus output of one request; 0: unknown.
   bool ready = false;           ///< Answers now. False while loading, restarting or unreachable.
+  uint64_t micro_batches = 0;   ///< Run since it was made, by engines that put calls together.
+  uint64_t micro_batched = 0;   ///< Inputs in them.
 };
 
 /// Runs models. One instance serves one lane.

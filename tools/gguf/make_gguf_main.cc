@@ -12,7 +12,8 @@ using inferq::gguf::ModelSpec;
 
 /// Names and values a person may write, as CLI11 wants them.
 const std::map<std::string, inferq::gguf::Arch> kArchs = {{"llama", inferq::gguf::Arch::kLlama},
-                                                          {"glm4", inferq::gguf::Arch::kGlm4}};
+                                                          {"glm4", inferq::gguf::Arch::kGlm4},
+                                                          {"bert", inferq::gguf::Arch::kBert}};
 const std::map<std::string, inferq::gguf::WeightType> kTypes = {
     {"f32", inferq::gguf::WeightType::kF32},
     {"f16", inferq::gguf::WeightType::kF16},
@@ -52,7 +53,7 @@ void AddOptions(CLI::App& app, std::string& preset, std::string& out, Overrides&
                  "Sizes to start from: tiny (< 1 MB) or 150m (150 million parameters)")
       ->check(CLI::IsMember({"tiny", "150m"}))
       ->capture_default_str();
-  app.add_option("--arch", o.arch, "llama (default) or glm4")
+  app.add_option("--arch", o.arch, "llama (default), glm4, or bert, which only embeds")
       ->transform(CLI::CheckedTransformer(kArchs));
   app.add_option("--type", o.type, "Type of the weights: f16 (default), f32 or q8_0")
       ->transform(CLI::CheckedTransformer(kTypes));

@@ -78,7 +78,8 @@ Result<> Embedder::MakeContext() {
   llama_context_params params = llama_context_default_params();
   params.embeddings = true;
   params.pooling_type = PoolingType();
-  params.n_ctx = static_cast<uint32_t>(facts.embed_tokens);
+  // llama.cpp wants room for a token of each sequence.
+  params.n_ctx = std::max(static_cast<uint32_t>(facts.embed_tokens), kMaxSlots);
   params.n_batch = params.n_ctx;
   params.n_ubatch = params.n_ctx;  // a vector is made of tokens of one run only
   params.n_seq_max = kMaxSlots;

@@ -204,6 +204,19 @@ TEST_P(EmbedderTest, WhatIsWrongFailsAlone) {
     if (result.error) EXPECT_EQ(result.error->code, Code::kInvalidArgument);
 }
 
+TEST_P(EmbedderTest, ALowBoundOfTokensHolds) {
+  auto small = Load({.embed_tokens = 16});
+  Embedder embedder(*small, {});
+  Embed batch{.batch = 1, .inputs = {Text(1, "the queue"), Text(2, std::string(40, '?'))}};
+  for (uint32_t i = 0; i < 300; ++i) batch.inputs.push_back(Text(3, "the queue", i));
+  embedder.Submit(batch);
+  auto results = Drain(embedder);
+  EXPECT_THAT(results, SizeIs(302));
+  EXPECT_THAT((results[{1, 0}].vector), Pointwise(FloatNear(kTolerance), Bare("the queue")));
+  EXPECT_THAT((results[{3, 299}].vector), Pointwise(FloatNear(kTolerance), Bare("the queue")));
+  EXPECT_THAT((results[{2, 0}].error->message), HasSubstr("more than the 16"));
+}
+
 TEST_P(EmbedderTest, DimensionsCutAndNormaliseAnew) {
   Embedder embedder(*model_, {});
   EmbedInput cut = Text(1, "the queue");
@@ -250,6 +263,30 @@ TEST_P(EmbedderTest, CancelledInputsAreNotRun) {
   EXPECT_EQ(*second, (Embedded{.batch = 4, .results = {}, .last = true}));
   EXPECT_FALSE(embedder.HasWork());
 }
+
+// The positions of a BERT are a table, its attention sees both ways, and the file says how to pool.
+class EncoderTest : public EmbedderTest {};
+
+TEST_P(EncoderTest, OnlyEmbeds) {
+  EXPECT_FALSE(model_->generates());
+  const std::vector<std::string> texts{"the queue", "keeps every task", "你好"};
+  Embedder embedder(*model_, {});
+  Embed together{.batch = 1, .inputs = {}};
+  for (uint32_t i = 0; i < texts.size(); ++i) together.inputs.push_back(Text(1, texts[i], i));
+  embedder.Submit(together);
+  auto results = Drain(embedder);
+  for (uint32_t i = 0; i < texts.size(); ++i) {
+    EXPECT_THAT((results[{1, i}].vector),
+                Pointwise(FloatNear(kTolerance), Bare(texts[i], Pooling::kCls)));
+  }
+}
+
+TEST_P(EncoderTest, NothingIsReadBehindItsPositions) {
+  auto wide = Load({.embed_tokens = 100'000});
+  EXPECT_EQ(wide->facts().embed_tokens, 2048u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Architectures, EncoderTest, ::testing::Values("bert"));
 
 INSTANTIATE_TEST_SUITE_P(Architectures, EmbedderTest, ::testing::Values("llama", "glm4"));
 

@@ -27,7 +27,7 @@ constexpr auto kFullRetry = std::chrono::seconds(1);
 
 EmbedCallsOptions EmbedOptionsOf(const LlamaOptions& options) {
   EmbedCallsOptions embed{.window = options.embed_window};
-  if (options.embed_tokens != 0) embed.batch_tokens = options.embed_tokens;
+  embed.batch_tokens = std::max<uint64_t>(embed.batch_tokens, options.embed_tokens);
   return embed;
 }
 
@@ -480,7 +480,9 @@ Capacity LlamaEngine::Impl::capacity() const {
   return {.slots = std::max(1u, options.slots),
           .running = static_cast<uint32_t>(running_),
           .context_tokens = options.context_tokens,
-          .ready = state_ == State::kReady};
+          .ready = state_ == State::kReady,
+          .micro_batches = embeds_.counts().batches,
+          .micro_batched = embeds_.counts().inputs};
 }
 
 std::string LlamaEngine::Impl::Describe() const {

@@ -136,6 +136,22 @@ Request EmbedText(std::string_view text) {
 
 // --- Normal life ---
 
+TEST_F(LlamaEngineTest, AModelThatOnlyEmbedsRefusesToWrite) {
+  LlamaOptions options = options_;
+  options.model_path = testing::MakeTinyModel(directory_, "bert", 1);
+  Run(options, [](runtime::Runtime&, LlamaEngine& engine) -> Awaitable<void> {
+    const auto started = co_await engine.Start();
+    EXPECT_TRUE(started.has_value()) << ErrorOf(started).message();
+    const auto vector = co_await Ask(engine, EmbedText("hello"));
+    EXPECT_TRUE(vector.has_value()) << ErrorOf(vector).message();
+    const auto chat = co_await Ask(engine, Chat("hello"));
+    EXPECT_EQ(ErrorOf(chat).code(), Code::kInvalidArgument);
+    EXPECT_THAT(ErrorOf(chat).message(), HasSubstr("/v1/embeddings"));
+    const auto again = co_await Ask(engine, EmbedText("hello"));
+    EXPECT_TRUE(again.has_value());
+  });
+}
+
 TEST_F(LlamaEngineTest, AnswersRequestsThroughTheChild) {
   LlamaOptions options = WithModel();
   options.slots = 3;
