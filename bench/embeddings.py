@@ -4,7 +4,7 @@
     make build && bench/embeddings.py                   # writes bench/results/embeddings.md
     bench/embeddings.py --concurrency 1,8,32 --pairs 5  # other points, more pairs
 
-One `inferq serve` offers the same GGUF twice, with a window and without, and one of them is loaded at a time. A pair is one
+One `inferq serve` offers the same GGUF twice, with a window and without. A pair is one
 measurement of each, in turns: so many clients, each of which sends its next request when it has the answer to the one before.
 """
 
@@ -79,6 +79,16 @@ embed_window = "{window}"
             fail("the server does not start")
         self.port, self.admin = int(url.group(1)), int(admin.group(1))
         threading.Thread(target=lambda: [None for _ in self.process.stdout], daemon=True).start()
+
+    def await_ready(self):
+        while True:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+            connection.request("GET", "/readyz")
+            ready = connection.getresponse().status == 200
+            connection.close()
+            if ready:
+                return
+            time.sleep(0.1)
 
     def counts(self, model):
         """Micro-batches and inputs in them so far."""
@@ -168,6 +178,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         server = Server(args, folder)
         try:
+            server.await_ready()
             for model in ("window", "alone"):
                 measure(server, model, 2, args, 1)  # loads it
             points = [measure_point(server, int(c), args) for c in args.concurrency.split(",")]
