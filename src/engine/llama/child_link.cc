@@ -34,6 +34,7 @@ std::vector<std::string> ArgumentsOf(const LlamaOptions& options) {
           "--threads",      std::to_string(options.threads),
           "--batch",        std::to_string(options.batch_tokens),
           "--gpu-layers",   std::to_string(options.gpu_layers),
+          "--cache",        options.cache,
           "--embed-tokens", std::to_string(options.embed_tokens),
           "--pooling",      options.pooling,
           "--normalize",    options.normalize ? "true" : "false"};

@@ -157,7 +157,7 @@ TEST_P(EmbedderTest, GenerationBesideItChangesNothing) {
   request.prompt = "task";
   request.max_tokens = 20;
   request.ignore_eos = true;
-  loop.Submit(1, request);
+  loop.Submit(1, request, model_->Prepare(request));
   Embedder embedder(*model_, {});
   for (uint64_t i = 0; loop.HasWork(); ++i) {
     ASSERT_TRUE(loop.Step().has_value());

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <exception>
 #include <map>
+#include <optional>
 #include <string>
 #include <thread>
 #include <variant>
@@ -19,6 +20,7 @@
 #include "engine/llama/embedder.h"
 #include "engine/llama/exit_codes.h"
 #include "engine/llama/model.h"
+#include "engine/llama/preparer.h"
 #include "engine/llama/protocol.h"
 #include "engine/llama/step_loop.h"
 
@@ -44,25 +46,26 @@ void SendOrEnd(Channel& channel, const Message& message) {
 }
 
 // Reads what the server wants, until it says stop or is gone.
-void ReadMessages(Channel& channel, Inbox& inbox) {
+void ReadMessages(Channel& channel, Preparer& preparer, Inbox& inbox) {
   pthread_setname_np(pthread_self(), "reader");
   for (;;) {
     auto message = channel.Receive();
     if (!message && message.error().code() == base::Code::kDataLoss)
       EndNow(kExitProtocol, message.error());
     if (!message) EndNow(kExitStopped);
-    const bool stop = std::holds_alternative<Stop>(*message);
-    inbox.Push(*std::move(message));
-    if (stop) return;
+    if (auto* submit = std::get_if<Submit>(&*message)) preparer.Submit(std::move(*submit));
+    if (auto* embed = std::get_if<Embed>(&*message)) inbox.Push(std::move(*embed));
+    if (auto* cancel = std::get_if<Cancel>(&*message)) inbox.Push(*cancel);
+    if (std::holds_alternative<Stop>(*message)) return inbox.Push(Stop{});
   }
 }
 
 // What the step thread works on.
 struct Work {
-  const Model& model;
-  StepLoop loop;
+  std::optional<StepLoop> loop;  // nullopt: the model only embeds
   Embedder embedder;
-  bool any() const { return loop.HasWork() || embedder.HasWork(); }
+  bool generates() const { return loop && loop->HasWork(); }
+  bool any() const { return generates() || embedder.HasWork(); }
 };
 
 Step OnlyEmbeds(uint64_t id) {
@@ -70,42 +73,48 @@ Step OnlyEmbeds(uint64_t id) {
   delta.id = id;
   delta.error = RequestError{base::Code::kInvalidArgument,
                              "this model writes no text: it is for /v1/embeddings", "body.model"};
-  return Step{{std::move(delta)}};
+  return Step{{std::move(delta)}, {}};
 }
 
 // @return false at Stop.
-bool Apply(Message message, Channel& channel, Work& work) {
-  if (auto* submit = std::get_if<Submit>(&message)) {
-    if (work.model.generates())
-      work.loop.Submit(submit->id, std::move(submit->request));
+bool Apply(Order order, Channel& channel, Work& work) {
+  if (auto* prepared = std::get_if<Prepared>(&order)) {
+    if (work.loop)
+      work.loop->Submit(prepared->id, std::move(prepared->request), std::move(prepared->prompt));
     else
-      SendOrEnd(channel, OnlyEmbeds(submit->id));
+      SendOrEnd(channel, OnlyEmbeds(prepared->id));
   }
-  if (auto* embed = std::get_if<Embed>(&message)) work.embedder.Submit(std::move(*embed));
-  if (auto* cancel = std::get_if<Cancel>(&message)) {
-    work.loop.Cancel(cancel->id);
+  if (auto* embed = std::get_if<Embed>(&order)) work.embedder.Submit(std::move(*embed));
+  if (auto* cancel = std::get_if<Cancel>(&order)) {
+    if (work.loop) work.loop->Cancel(cancel->id);
     work.embedder.Cancel(cancel->id);
   }
-  return !std::holds_alternative<Stop>(message);
+  return !std::holds_alternative<Stop>(order);
+}
+
+StepHooks HooksOf(Channel& channel) {
+  StepHooks hooks;
+  hooks.on_start = [&channel](uint64_t id) { SendOrEnd(channel, Started{{id}}); };
+  hooks.on_park = [&channel](uint64_t id) { SendOrEnd(channel, Parked{{id}}); };
+  return hooks;
 }
 
 // Generation and embeddings take turns.
-void RunSteps(Channel& channel, Inbox& inbox, const Model& model, EmbedOptions embed) {
+void RunSteps(Channel& channel, Inbox& inbox, Model& model, EmbedOptions embed) {
   pthread_setname_np(pthread_self(), "step");
-  StepHooks hooks;
-  hooks.on_start = [&channel](uint64_t id) { SendOrEnd(channel, Started{{id}}); };
   auto on_start = [&channel](std::vector<uint64_t> ids) {
     SendOrEnd(channel, Started{std::move(ids)});
   };
-  Work work{model, StepLoop(model, std::move(hooks)), Embedder(model, embed, on_start)};
+  Work work{std::nullopt, Embedder(model, embed, on_start)};
+  if (model.generates()) work.loop.emplace(model, HooksOf(channel));
   for (;;) {
-    for (Message& message : inbox.Take(!work.any())) {
-      if (!Apply(std::move(message), channel, work)) return;
+    for (Order& order : inbox.Take(!work.any())) {
+      if (!Apply(std::move(order), channel, work)) return;
     }
-    if (work.loop.HasWork()) {
-      auto deltas = work.loop.Step();
+    if (work.generates()) {
+      auto deltas = work.loop->Step();
       if (!deltas) EndNow(kExitContext, deltas.error());
-      SendOrEnd(channel, Step{*std::move(deltas)});
+      SendOrEnd(channel, Step{*std::move(deltas), work.loop->stats()});
     }
     if (work.embedder.HasWork()) {
       auto embedded = work.embedder.Step();
@@ -128,8 +137,15 @@ int Run(const Arguments& arguments) {
   }
   SendOrEnd(channel, (*model)->facts());
   Inbox inbox;
-  std::thread reader(ReadMessages, std::ref(channel), std::ref(inbox));
-  std::thread step(RunSteps, std::ref(channel), std::ref(inbox), std::cref(**model),
+  Preparer::Hooks hooks;
+  hooks.on_start = [&channel](uint64_t id) { SendOrEnd(channel, Started{{id}}); };
+  hooks.on_ready = [&channel, &inbox](Prepared prepared) {
+    SendOrEnd(channel, Parked{{prepared.id}});
+    inbox.Push(std::move(prepared));
+  };
+  Preparer preparer(**model, std::move(hooks));
+  std::thread reader(ReadMessages, std::ref(channel), std::ref(preparer), std::ref(inbox));
+  std::thread step(RunSteps, std::ref(channel), std::ref(inbox), std::ref(**model),
                    arguments.embed);
   step.join();
   reader.join();
@@ -151,6 +167,11 @@ int Main(int argc, char** argv) {
                  "Tokens of all slots together, 0: slots * context");
   app.add_option("--threads", model.threads, "Threads of a step, 0: physical cores");
   app.add_option("--batch", model.batch_tokens, "Most tokens in a step, 0: 512");
+  const std::map<std::string, CacheKind> caches{{"auto", CacheKind::kAuto},
+                                                {"shared", CacheKind::kShared},
+                                                {"separate", CacheKind::kSeparate}};
+  app.add_option("--cache", model.cache, "One cache for all sequences, or one for each")
+      ->transform(CLI::CheckedTransformer(caches));
   app.add_option("--gpu-layers", model.gpu_layers, "Layers on the GPU, -1: all");
   app.add_option("--embed-tokens", model.embed_tokens,
                  "Longest input of an embedding, 0: the context, at most 2048");

@@ -8,12 +8,20 @@
 #include <vector>
 
 #include "base/error.h"
+#include "engine/llama/kv_cache.h"
 #include "engine/llama/protocol.h"
 #include "engine/llama/request.h"
 
 struct common_chat_templates;
 
 namespace inferq::engine::llama {
+
+/// Where the keys and values of sequences lie.
+enum class CacheKind : uint8_t {
+  kAuto,      ///< As the workload asks for, see StepLoop.
+  kShared,    ///< One cache for all: beginnings are shared, and memory is given where it is needed.
+  kSeparate,  ///< One for each slot: nothing is shared, nobody looks at others' cells.
+};
 
 /// 0 means: choose for me.
 struct ModelOptions {
@@ -27,6 +35,7 @@ struct ModelOptions {
   uint32_t batch_tokens = 0;  ///< Most tokens in a step; 0: 512. At least one for each slot.
   int32_t gpu_layers = -1;    ///< -1: all that fit, where there is a GPU.
   uint32_t embed_tokens = 0;  ///< Longest input of an embedding; 0: context_tokens, at most 2048.
+  CacheKind cache = CacheKind::kAuto;
 };
 
 inline constexpr uint32_t kMaxSlots = 256;  ///< llama.cpp's limit of sequences in a context.
@@ -61,20 +70,22 @@ class Model {
   /// of this model.
   base::Result<std::vector<llama_token>> PrepareInput(const EmbedInput& input, uint64_t most) const;
   /// Whether it writes text; else it only embeds, and context() is null.
-  bool generates() const { return context_ != nullptr; }
+  bool generates() const { return !only_embeds_; }
 
   /// The bytes of a token; control tokens have none.
   std::string Piece(llama_token token) const;
   bool IsEnd(llama_token token) const { return llama_vocab_is_eog(vocab_, token); }
 
   const Hello& facts() const { return facts_; }
-  /// Tokens that all sequences together may hold.
-  uint64_t kv_tokens() const { return kv_tokens_; }
-  /// Whether the sequences share one cache; else each has its own, and batches of sequence ids
-  /// without gaps run fastest.
-  bool shares_cache() const { return shares_cache_; }
   /// For contexts beside context().
   llama_model* weights() const { return model_.get(); }
+  /// Of the present context. In a shared one there are more sequences than slots, to keep
+  /// beginnings of prompts in.
+  KvCache::Limits cache_limits() const;
+  /// Whether both kinds of cache are possible.
+  bool may_choose_cache() const { return may_choose_cache_; }
+  /// Replaces the context by an empty one. kResourceExhausted: no memory; then there is none.
+  base::Result<> UseCache(bool shared);
   llama_context* context() const { return context_.get(); }
   const llama_vocab* vocab() const { return vocab_; }
 
@@ -91,7 +102,7 @@ class Model {
 
   Model() = default;
   base::Result<> LoadWeights(const ModelOptions& options);
-  base::Result<> MakeContext(const ModelOptions& options);
+  void ChooseSizes(const ModelOptions& options);
   void LoadTemplate();
   base::Result<std::string> RenderPrompt(const GenerateRequest& request) const;
   base::Result<std::vector<llama_token>> Tokenize(const std::string& text) const;
@@ -105,6 +116,8 @@ class Model {
   size_t longest_piece_ = 1;
   uint64_t kv_tokens_ = 0;
   bool shares_cache_ = false;
+  bool may_choose_cache_ = false;
+  bool only_embeds_ = false;
   Hello facts_;
 };
 

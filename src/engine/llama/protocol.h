@@ -14,7 +14,7 @@
 
 // What the server and its engine child say to each other over a Unix stream socket.
 //
-//   child -> server: Hello or LoadError, once; then Started, Step and Embedded frames.
+//   child -> server: Hello or LoadError, once; then Started, Parked, Step and Embedded frames.
 //   server -> child: Submit, Embed, Cancel, Stop; closing the socket is Stop as well.
 //
 // A frame is a length (4 bytes, little endian, of the payload) and a payload: one byte that says
@@ -22,7 +22,7 @@
 // other's bytes.
 namespace inferq::engine::llama {
 
-inline constexpr uint32_t kProtocolVersion = 3;
+inline constexpr uint32_t kProtocolVersion = 4;
 inline constexpr size_t kFrameHeaderBytes = 4;
 inline constexpr size_t kMaxFrameBytes = size_t{64} << 20;  ///< Payload. A larger one is an error.
 
@@ -72,6 +72,13 @@ struct Started {
   friend bool operator==(const Started&, const Started&) = default;
 };
 
+/// These requests wait, prepared or paused, and have no part in what happens until they are Started
+/// (again).
+struct Parked {
+  std::vector<uint64_t> ids;
+  friend bool operator==(const Parked&, const Parked&) = default;
+};
+
 /// Why a request failed.
 struct RequestError {
   base::Code code = base::Code::kInternal;
@@ -93,9 +100,26 @@ struct SequenceDelta {
   friend bool operator==(const SequenceDelta&, const SequenceDelta&);
 };
 
+/// What an engine has done in its life, and what it holds now.
+struct EngineStats {
+  uint64_t steps = 0;
+  uint64_t computed_tokens = 0;  ///< Of prompts, what is computed again after a pause included.
+  uint64_t shared_tokens = 0;    ///< Of prompts, taken from other sequences.
+  uint64_t distinct_tokens = 0;  ///< Of prompts, what a perfect prefix cache would compute.
+  uint64_t generated_tokens = 0;
+  uint64_t pauses = 0;  ///< Sequences whose cells were given to others, and computed again.
+  uint64_t running = 0;
+  uint64_t waiting = 0;
+  uint64_t kv_used = 0;   ///< Cells, one a token.
+  uint64_t kv_cells = 0;  ///< Of them there are.
+  bool shared_cache = false;
+  friend bool operator==(const EngineStats&, const EngineStats&) = default;
+};
+
 /// One engine step: the deltas of all sequences. Sent for steps without any, too: a sign of life.
 struct Step {
   std::vector<SequenceDelta> deltas;
+  EngineStats stats;
   friend bool operator==(const Step&, const Step&) = default;
 };
 
@@ -135,7 +159,7 @@ struct Embedded {
 };
 
 using Message =
-    std::variant<Hello, LoadError, Submit, Cancel, Stop, Started, Step, Embed, Embedded>;
+    std::variant<Hello, LoadError, Submit, Cancel, Stop, Started, Step, Parked, Embed, Embedded>;
 
 /// @return a whole frame. kResourceExhausted: it would be larger than kMaxFrameBytes.
 base::Result<std::string> EncodeFrame(const Message& message);

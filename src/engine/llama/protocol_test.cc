@@ -93,7 +93,7 @@ Embedded AnyEmbedded() {
 }
 
 Message AnyMessage() {
-  switch (*rc::gen::inRange(0, 9)) {
+  switch (*rc::gen::inRange(0, 10)) {
     case 0:
       return Hello{.version = *rc::gen::arbitrary<uint32_t>(),
                    .model = *Text(),
@@ -116,11 +116,24 @@ Message AnyMessage() {
     case 5:
       return Started{*rc::gen::arbitrary<std::vector<uint64_t>>()};
     case 6:
-      return AnyEmbed();
+      return Parked{*rc::gen::arbitrary<std::vector<uint64_t>>()};
     case 7:
+      return AnyEmbed();
+    case 8:
       return AnyEmbedded();
     default: {
       Step step;
+      step.stats = {.steps = *rc::gen::arbitrary<uint64_t>(),
+                    .computed_tokens = *rc::gen::arbitrary<uint64_t>(),
+                    .shared_tokens = *rc::gen::arbitrary<uint64_t>(),
+                    .distinct_tokens = *rc::gen::arbitrary<uint64_t>(),
+                    .generated_tokens = *rc::gen::arbitrary<uint64_t>(),
+                    .pauses = *rc::gen::arbitrary<uint64_t>(),
+                    .running = *rc::gen::arbitrary<uint64_t>(),
+                    .waiting = *rc::gen::arbitrary<uint64_t>(),
+                    .kv_used = *rc::gen::arbitrary<uint64_t>(),
+                    .kv_cells = *rc::gen::arbitrary<uint64_t>(),
+                    .shared_cache = *rc::gen::arbitrary<bool>()};
       for (int i = *rc::gen::inRange(0, 4); i > 0; --i) step.deltas.push_back(AnyDelta());
       return step;
     }
@@ -209,7 +222,7 @@ TEST(Protocol, HalfANumberIsDamage) {
   input.Bytes(4, "12345");
   FieldWriter embed;
   embed.Bytes(2, std::move(input).Take());
-  EXPECT_EQ(DecodePayload(std::string(1, '\7') + std::move(embed).Take()).error().code(),
+  EXPECT_EQ(DecodePayload(std::string(1, '\10') + std::move(embed).Take()).error().code(),
             Code::kDataLoss);
 }
 
