@@ -196,6 +196,15 @@ std::vector<Option> ModelTable() {
        .standard = 0,
        .min = 0,
        .max = 1024},
+      {.key = "adapter",
+       .sentence = "With path: LoRA adapter (GGUF) that the model runs with. Models with the same "
+                   "path and different adapters share the mapped weights.",
+       .standard = ""},
+      {.key = "adapter_scale",
+       .sentence = "With adapter: how much of it; 0 is the model without it.",
+       .standard = 1.0,
+       .min = -100.0,
+       .max = 100.0},
       {.key = "embed_window",
        .sentence = "With path: how long an input of /v1/embeddings waits for others to be run with "
                    "it. Longer runs more together, shorter answers a lone one sooner; 0 runs each "

@@ -94,7 +94,8 @@ Result<> Embedder::MakeContext() {
                 "machine more",
                 facts.embed_tokens);
   }
-  if (llama_pooling_type(context_.get()) != LLAMA_POOLING_TYPE_RANK) return {};
+  if (llama_pooling_type(context_.get()) != LLAMA_POOLING_TYPE_RANK)
+    return model_.UseAdapter(context_.get());
   context_.reset();
   return Fail(Code::kInvalidArgument, "this model ranks texts and gives no embeddings of them");
 }

@@ -25,7 +25,9 @@ enum class CacheKind : uint8_t {
 
 /// 0 means: choose for me.
 struct ModelOptions {
-  std::string path = {};  ///< GGUF; of a split model the first part.
+  std::string path = {};          ///< GGUF; of a split model the first part.
+  std::string adapter_path = {};  ///< LoRA adapter (GGUF); "": none.
+  float adapter_scale = 1;
   uint32_t slots =
       0;  ///< 1..256 sequences at once; 0: what a third of the free memory takes, at most 64.
   uint32_t context_tokens =
@@ -43,9 +45,6 @@ inline constexpr uint32_t kMaxSlots = 256;  ///< llama.cpp's limit of sequences 
 /// Makes llama.cpp's backends known; its libraries lie beside libllama. Once per process, before
 /// Load.
 void InitLlama();
-
-/// Physical cores that this process may use, within the CPU quota of its control group; >= 1.
-uint32_t UsableCores();
 
 /// A model in memory, its context and its chat template. Models that only embed have no context
 /// here. Prepare is safe from any thread, the
@@ -79,6 +78,8 @@ class Model {
   const Hello& facts() const { return facts_; }
   /// For contexts beside context().
   llama_model* weights() const { return model_.get(); }
+  /// Applies the model's adapter, if it has one. kInvalidArgument: it does not fit.
+  base::Result<> UseAdapter(llama_context* context) const;
   /// Of the present context. In a shared one there are more sequences than slots, to keep
   /// beginnings of prompts in.
   KvCache::Limits cache_limits() const;
@@ -103,12 +104,15 @@ class Model {
   Model() = default;
   base::Result<> LoadWeights(const ModelOptions& options);
   void ChooseSizes(const ModelOptions& options);
+  base::Result<> LoadAdapter(const ModelOptions& options);
   void LoadTemplate();
   base::Result<std::string> RenderPrompt(const GenerateRequest& request) const;
   base::Result<std::vector<llama_token>> Tokenize(const std::string& text) const;
   size_t LongestPiece() const;
 
   std::unique_ptr<llama_model, FreeModel> model_;
+  llama_adapter_lora* adapter_ = nullptr;  // of model_
+  float adapter_scale_ = 1;
   const llama_vocab* vocab_ = nullptr;
   std::unique_ptr<llama_context, FreeContext> context_;
   std::unique_ptr<common_chat_templates, FreeTemplates> templates_;  // null: no template

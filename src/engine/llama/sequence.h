@@ -33,7 +33,8 @@ struct Sequence {
   size_t chunk = 0;          ///< Of them and the next, in the present batch.
   int32_t output = -1;       ///< Its row of logits in the present batch; -1: none.
   uint64_t cached = 0;       ///< Prompt tokens that others had computed, when it ran first.
-  uint32_t pauses = 0;       ///< Times that others went before it while it ran.
+  uint32_t pauses = 0;       ///< Times that it lost its slot to others.
+  uint32_t passed = 0;       ///< Steps in which others went before it while it had a slot.
   bool again = false;        ///< It has lost what it held.
   bool passed_over = false;  ///< In the present batch.
   uint32_t overtaken = 0;    ///< Times that others left the queue before it.
