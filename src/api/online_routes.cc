@@ -168,4 +168,6 @@ Awaitable<ApiResult<>> CreateChatCompletion(Call& call) {
 
 Awaitable<ApiResult<>> CreateCompletion(Call& call) { return Online(call, Endpoint::kCompletions); }
 
+Awaitable<ApiResult<>> CreateEmbedding(Call& call) { return Online(call, Endpoint::kEmbeddings); }
+
 }  // namespace inferq::api

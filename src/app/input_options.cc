@@ -11,6 +11,11 @@ char SeparatorOf(const std::string& name) {
   return name.empty() ? '\0' : name == "tab" ? '\t' : name[0];
 }
 
+wire::Endpoint EndpointOf(const std::string& name) {
+  if (name == "chat") return wire::Endpoint::kChatCompletions;
+  return name == "completions" ? wire::Endpoint::kCompletions : wire::Endpoint::kEmbeddings;
+}
+
 }  // namespace
 
 void AddFormatOptions(CLI::App& app, InputOptions& o) {
@@ -29,7 +34,7 @@ void AddRequestOptions(CLI::App& app, InputOptions& o) {
                     "The prompt, with {{column}} for a row's values");
   group->add_option("--system", o.system, "System message of every request");
   group->add_option("--endpoint", o.endpoint, "Kind of request made of rows")
-      ->check(CLI::IsMember({"chat", "completions"}))
+      ->check(CLI::IsMember({"chat", "completions", "embeddings"}))
       ->capture_default_str();
   group->add_option("--max-tokens", o.max_tokens, "Longest answer, in tokens")
       ->check(CLI::Range(uint64_t{1}, kMaxTokensLimit));
@@ -61,8 +66,7 @@ ingest::SourceOptions MakeSourceOptions(const InputOptions& o, std::string file_
                   .top_p = o.top_p,
                   .seed = o.seed,
                   .extra_body = o.extra_body,
-                  .endpoint = o.endpoint == "chat" ? wire::Endpoint::kChatCompletions
-                                                   : wire::Endpoint::kCompletions}};
+                  .endpoint = EndpointOf(o.endpoint)}};
 }
 
 }  // namespace inferq::app

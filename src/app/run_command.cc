@@ -127,10 +127,10 @@ void AddEngineOptions(CLI::App& app, auto& o) {
 }
 
 void AddRunOptions(CLI::App& app, auto& o) {
-  app.add_option("--format", o.output_format,
-                 "'jsonl' writes OpenAI's output lines; 'csv' the input's columns plus output, "
-                 "finish_reason and "
-                 "token counts")
+  app.add_option(
+         "--format", o.output_format,
+         "'jsonl' writes OpenAI's output lines; 'csv' the input's columns plus output, "
+         "finish_reason and token counts; the output of an embedding is its vector, as JSON")
       ->check(CLI::IsMember({"jsonl", "csv"}))
       ->capture_default_str();
   app.add_option("--max-attempts", o.max_attempts, "Tries of a line whose failure may pass")

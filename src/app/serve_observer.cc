@@ -197,6 +197,14 @@ void ServeObserver::Sample(const std::optional<service::StationStats>& stats,
     set("inferq_lane_waiting", "Tasks that could be claimed now.",
         static_cast<double>(model.waiting));
     set("inferq_lane_slots", "Tasks that may be under way at once.", model.slots);
+    auto count = [&](const char* name, const char* help, uint64_t value) {
+      metrics_.MakeCounter(name, help, labels).RaiseTo(static_cast<double>(value));
+    };
+    if (model.micro_batches == 0) continue;
+    count("inferq_engine_micro_batches_total", "Runs of embeddings put together.",
+          model.micro_batches);
+    count("inferq_engine_micro_batched_total", "Inputs in them; by runs, their mean size.",
+          model.micro_batched);
   }
 }
 

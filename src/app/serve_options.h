@@ -24,17 +24,21 @@ struct ModelOptions {
 
   std::string name;
   Kind kind = Kind::kGguf;
-  std::string path;             ///< kGguf.
-  std::string adapter;          ///< kGguf: LoRA adapter; "" is none.
-  double adapter_scale = 1;     ///< kGguf.
-  std::string url;              ///< kRemote: base URL.
-  std::string upstream_name;    ///< kRemote: the model's name there; "" is `name`.
-  std::string api_key;          ///< kRemote; "" is none. Never shown.
-  uint32_t concurrency = 0;     ///< > 0.
-  uint32_t reserved = 0;        ///< Of these, for interactive requests; < concurrency.
-  uint32_t context_tokens = 0;  ///< kGguf; 0: the model's, at most 8192.
-  uint32_t threads = 0;         ///< kGguf; 0: by machine.
-  base::Micros ttft{0};         ///< kFake, as the following.
+  std::string path;                   ///< kGguf.
+  std::string adapter;                ///< kGguf: LoRA adapter; "" is none.
+  double adapter_scale = 1;           ///< kGguf.
+  std::string url;                    ///< kRemote: base URL.
+  std::string upstream_name;          ///< kRemote: the model's name there; "" is `name`.
+  std::string api_key;                ///< kRemote; "" is none. Never shown.
+  uint32_t concurrency = 0;           ///< > 0.
+  uint32_t reserved = 0;              ///< Of these, for interactive requests; < concurrency.
+  uint32_t context_tokens = 0;        ///< kGguf; 0: the model's, at most 8192.
+  uint32_t threads = 0;               ///< kGguf; 0: by machine.
+  base::Micros embed_window{10'000};  ///< kGguf, as the following.
+  uint32_t embed_tokens = 0;          ///< 0: the context, at most 2048.
+  std::string pooling = "model";      ///< "model", "mean", "cls", "last".
+  bool normalize = true;
+  base::Micros ttft{0};  ///< kFake, as the following.
   base::Micros itl{0};
   double fail_rate = 0;
   uint64_t tokens = 0;  ///< 0: drawn.

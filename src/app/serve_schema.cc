@@ -205,6 +205,24 @@ std::vector<Option> ModelTable() {
        .standard = 1.0,
        .min = -100.0,
        .max = 100.0},
+      {.key = "embed_window",
+       .sentence = "With path: how long an input of /v1/embeddings waits for others to be run with "
+                   "it. Longer runs more together, shorter answers a lone one sooner; 0 runs each "
+                   "request alone.",
+       .standard = Micros(10ms),
+       .max = Micros(10s)},
+      {.key = "embed_tokens",
+       .sentence = "With path: longest input of /v1/embeddings, in tokens; 0 is the context, at "
+                   "most 2048. More needs memory, once embeddings are asked for.",
+       .standard = 0,
+       .min = 0,
+       .max = 1'000'000},
+      {.key = "pooling",
+       .sentence = "With path: how the vectors of an input's tokens become one: mean, cls (the "
+                   "first), last; model is what the file says, else mean.",
+       .standard = "model",
+       .choices = {"model", "mean", "cls", "last"}},
+      {.key = "normalize", .sentence = "With path: embeddings have length 1.", .standard = true},
       {.key = "ttft",
        .sentence = "With fake: time to first token.",
        .standard = Micros(20ms),

@@ -54,8 +54,9 @@ struct Delta {
   uint64_t tokens = 0;                        ///< Generated tokens that the text stands for.
   std::optional<FinishReason> finish_reason;  ///< Set on the last one, with `usage`.
   Usage usage;
-  /// The backend's whole answer, where there is one (remote engines, non-streamed): passed through
-  /// to the client instead of a body built from text and usage. JSON object; empty otherwise.
+  /// The whole answer, where there is one (remote engines, non-streamed; embeddings of any engine):
+  /// passed through to the client instead of a body built from text and usage. JSON object; empty
+  /// otherwise.
   std::string raw_response{};
   /// The backend's chunks (JSON objects of its event stream, without [DONE]), where there are any
   /// (remote engines, streamed): passed through instead of chunks built from text.
@@ -86,6 +87,8 @@ struct Capacity {
   uint32_t running = 0;
   uint64_t context_tokens = 0;  ///< Longest prompt plus output of one request; 0: unknown.
   bool ready = false;           ///< Answers now. False while loading, restarting or unreachable.
+  uint64_t micro_batches = 0;   ///< Run since it was made, by engines that put calls together.
+  uint64_t micro_batched = 0;   ///< Inputs in them.
 };
 
 /// Runs models. One instance serves one lane.

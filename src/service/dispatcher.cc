@@ -24,6 +24,8 @@ DispatchCounters& DispatchCounters::operator+=(const DispatchCounters& other) {
   prompt_tokens += other.prompt_tokens;
   completion_tokens += other.completion_tokens;
   retries += other.retries;
+  micro_batches += other.micro_batches;
+  micro_batched += other.micro_batched;
   return *this;
 }
 
@@ -58,6 +60,14 @@ Awaitable<base::Result<>> Dispatcher::Run() {
   co_await helpers.Join();
   if (fatal_) co_return std::unexpected(*fatal_);
   co_return base::Result<>{};
+}
+
+DispatchCounters Dispatcher::counters() const {
+  DispatchCounters counters = counters_;
+  const engine::Capacity engine = engine_.capacity();
+  counters.micro_batches = engine.micro_batches;
+  counters.micro_batched = engine.micro_batched;
+  return counters;
 }
 
 void Dispatcher::Drain(base::SteadyTime deadline) {

@@ -73,6 +73,8 @@ struct DispatchCounters {
   uint64_t prompt_tokens = 0;
   uint64_t completion_tokens = 0;
   uint64_t retries = 0;
+  uint64_t micro_batches = 0;  ///< Of the engine, see engine::Capacity.
+  uint64_t micro_batched = 0;
   DispatchCounters& operator+=(const DispatchCounters& other);
 };
 
@@ -95,7 +97,8 @@ class Dispatcher {
   void Drain(base::SteadyTime deadline);
 
   uint32_t running() const { return static_cast<uint32_t>(running_.size()); }
-  const DispatchCounters& counters() const { return counters_; }
+  /// @pre the engine lives.
+  DispatchCounters counters() const;
   /// After Run failed: whether the engine was the reason, not the store.
   bool engine_failed() const { return engine_failed_; }
 

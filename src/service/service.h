@@ -212,6 +212,8 @@ struct StationStats {
     uint32_t running = 0;
     uint64_t waiting = 0;
     uint32_t slots = 0;
+    uint64_t micro_batches = 0;  ///< Since the store was opened, as the next.
+    uint64_t micro_batched = 0;  ///< Inputs in them.
   };
   queue::QueueStats queue;
   uint64_t online = 0;  ///< Online requests, waiting or running.

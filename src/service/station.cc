@@ -212,11 +212,14 @@ StationStats Station::stats() const {
   stats.queue = queue_->Stats({});
   stats.online = online_->size();
   for (const auto& [name, host] : hosts_) {
+    const DispatchCounters counters = host->counters();
     stats.models.push_back({.name = name,
                             .loaded = host->loaded(),
                             .running = host->running(),
                             .waiting = queue_->Waiting(name),
-                            .slots = host->spec().slots});
+                            .slots = host->spec().slots,
+                            .micro_batches = counters.micro_batches,
+                            .micro_batched = counters.micro_batched});
   }
   return stats;
 }

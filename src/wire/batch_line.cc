@@ -1,5 +1,6 @@
 #include "wire/batch_line.h"
 
+#include "wire/embedding.h"
 #include "wire/error_map.h"
 
 namespace inferq::wire {
@@ -100,7 +101,7 @@ struct BodyFields {
 };
 
 BodyFields ReadBody(JsonValue body, Endpoint endpoint) {
-  std::string_view input = endpoint == Endpoint::kChatCompletions ? "messages" : "prompt";
+  std::string_view input = InputField(endpoint);
   BodyFields fields;
   for (JsonMembers member(body); member.Next();) {
     if (member.KeyIs("model")) fields.model = member.value();
@@ -108,6 +109,22 @@ BodyFields ReadBody(JsonValue body, Endpoint endpoint) {
     if (member.KeyIs("stream")) fields.stream = member.value().AsBool().value_or(false);
   }
   return fields;
+}
+
+/// As messages name them.
+struct Names {
+  std::string_view input, endpoint;
+};
+Names NamesOf(Endpoint endpoint) {
+  switch (endpoint) {
+    case Endpoint::kChatCompletions:
+      return {"Messages", "Chat Completions"};
+    case Endpoint::kCompletions:
+      return {"Prompt", "Completions"};
+    case Endpoint::kEmbeddings:
+      break;
+  }
+  return {"Input", "Embeddings"};
 }
 
 std::optional<LineError> CheckBody(const BodyFields& fields, Endpoint endpoint,
@@ -122,18 +139,16 @@ std::optional<LineError> CheckBody(const BodyFields& fields, Endpoint endpoint,
                      "body.model",
                      {}};
   }
-  bool chat = endpoint == Endpoint::kChatCompletions;
+  Names names = NamesOf(endpoint);
   if (Missing(fields.input)) {
-    return chat ? LineError{"invalid_request",
-                            "Messages parameter is required.",
-                            "body.messages",
-                            {}}
-                : LineError{"invalid_request", "Prompt parameter is required.", "body.prompt", {}};
+    return LineError{"invalid_request",
+                     fmt::format("{} parameter is required.", names.input),
+                     fmt::format("body.{}", InputField(endpoint)),
+                     {}};
   }
   if (!fields.stream) return std::nullopt;
   return LineError{"streaming_unsupported",
-                   fmt::format("{}: Streaming is not supported in the Batch API.",
-                               chat ? "Chat Completions" : "Completions"),
+                   fmt::format("{}: Streaming is not supported in the Batch API.", names.endpoint),
                    "body.stream",
                    {}};
 }
@@ -284,9 +299,9 @@ base::Result<BatchOutput> ParseBatchOutput(std::string_view line) {
     output.error_message = fmt::format("The request failed with status {}.", output.status_code);
   }
   if (!output.succeeded()) return output;
-  auto completion = body ? ParseCompletionBody(*body) : Fail(Code::kDataLoss, "it has no body");
+  auto completion = body ? ParseAnswerBody(*body) : Fail(Code::kDataLoss, "it has no body");
   if (!completion) {
-    return Fail(Code::kDataLoss, "The output of '{}' is not a completion: {}", *custom_id,
+    return Fail(Code::kDataLoss, "The output of '{}' cannot be read: {}", *custom_id,
                 completion.error().message());
   }
   output.completion = *std::move(completion);

@@ -40,8 +40,8 @@ struct BatchLine {
 };
 
 /// Reads `{"custom_id","method","url","body"}`. Of the body it checks what a whole batch fails for:
-/// model, presence of messages or prompt, stream. Other fields of the line are refused by name,
-/// repeated ones too.
+/// model, presence of messages, prompt or input, stream. Other fields of the line are refused by
+/// name, repeated ones too.
 /// @param text  one line without its line end; must outlive the result.
 std::expected<BatchLine, LineError> ParseBatchLine(std::string_view text,
                                                    const BatchLineRules& rules);
@@ -74,7 +74,7 @@ struct BatchOutput {
   std::string request_id{};
   std::string error_code{};  ///< Of `error` or of response.body.error; empty on success.
   std::string error_message{};
-  Completion completion{};  ///< Empty but on success.
+  Completion completion{};  ///< Empty but on success; of embeddings see ParseEmbeddingBody.
   bool succeeded() const {
     return status_code >= 200 && status_code < 400 && error_message.empty();
   }

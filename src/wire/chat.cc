@@ -354,19 +354,40 @@ Result<> ReadField(const std::string& name, JsonValue value, GenerateRequest& re
 }  // namespace
 
 std::string_view EndpointPath(Endpoint endpoint) {
-  return endpoint == Endpoint::kChatCompletions ? "/v1/chat/completions" : "/v1/completions";
+  switch (endpoint) {
+    case Endpoint::kChatCompletions:
+      return "/v1/chat/completions";
+    case Endpoint::kCompletions:
+      return "/v1/completions";
+    case Endpoint::kEmbeddings:
+      return "/v1/embeddings";
+  }
+  INFERQ_CHECK(false);
 }
 
 std::optional<Endpoint> ParseEndpoint(std::string_view path) {
-  for (Endpoint endpoint : {Endpoint::kChatCompletions, Endpoint::kCompletions}) {
+  for (Endpoint endpoint :
+       {Endpoint::kChatCompletions, Endpoint::kCompletions, Endpoint::kEmbeddings}) {
     if (path == EndpointPath(endpoint)) return endpoint;
   }
   return std::nullopt;
 }
 
+std::string_view InputField(Endpoint endpoint) {
+  switch (endpoint) {
+    case Endpoint::kChatCompletions:
+      return "messages";
+    case Endpoint::kCompletions:
+      return "prompt";
+    case Endpoint::kEmbeddings:
+      return "input";
+  }
+  INFERQ_CHECK(false);
+}
+
 std::string SupportedEndpoints() {
-  return fmt::format("'{}' and '{}'", EndpointPath(Endpoint::kChatCompletions),
-                     EndpointPath(Endpoint::kCompletions));
+  return fmt::format("'{}', '{}' and '{}'", EndpointPath(Endpoint::kChatCompletions),
+                     EndpointPath(Endpoint::kCompletions), EndpointPath(Endpoint::kEmbeddings));
 }
 
 std::span<const FieldInfo> RequestFields() { return kFields; }

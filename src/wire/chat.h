@@ -13,11 +13,13 @@
 namespace inferq::wire {
 
 /// What a request asks of a model.
-enum class Endpoint : uint8_t { kChatCompletions, kCompletions };
-/// "/v1/chat/completions", "/v1/completions".
+enum class Endpoint : uint8_t { kChatCompletions, kCompletions, kEmbeddings };
+/// "/v1/chat/completions", "/v1/completions", "/v1/embeddings".
 std::string_view EndpointPath(Endpoint endpoint);
 std::optional<Endpoint> ParseEndpoint(std::string_view path);
-/// For messages: "'/v1/chat/completions' and '/v1/completions'".
+/// The field that holds what the model reads: "messages", "prompt", "input".
+std::string_view InputField(Endpoint endpoint);
+/// For messages: "'/v1/chat/completions', '/v1/completions' and '/v1/embeddings'".
 std::string SupportedEndpoints();
 
 /// What becomes of a request field (docs/DESIGN: honoured, accepted without effect, refused).
@@ -75,6 +77,7 @@ struct GenerateRequest {
 
 /// Reads a request body for an engine of ours. Unknown fields, repeated ones and those of the
 /// refused list are errors; what a remote backend gets is not read with this.
+/// @param endpoint  not kEmbeddings, see embedding.h.
 /// @return kInvalidArgument, param "body.<field>" (or "body.messages[2].content"), the message a
 /// sentence
 ///         with the value and the allowed range.

@@ -232,7 +232,8 @@ TEST(Body, AForeignAnswerMayLackMuch) {
 TEST(Endpoints, AreKnownByTheirPath) {
   EXPECT_EQ(ParseEndpoint("/v1/completions"), Endpoint::kCompletions);
   EXPECT_EQ(ParseEndpoint(EndpointPath(Endpoint::kChatCompletions)), Endpoint::kChatCompletions);
-  EXPECT_FALSE(ParseEndpoint("/v1/embeddings"));
+  EXPECT_EQ(ParseEndpoint(EndpointPath(Endpoint::kEmbeddings)), Endpoint::kEmbeddings);
+  EXPECT_FALSE(ParseEndpoint("/v1/responses"));
 }
 
 }  // namespace

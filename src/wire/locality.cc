@@ -28,6 +28,7 @@ class SurveySink {
     tokens_ += kImageTokens;
     AddToPrefix(part.text());
   }
+  void Tokens(model::TokenCount count) { tokens_ += count; }
   model::TokenCount tokens() const { return tokens_; }
   model::LocalityKey Locality() const;
 
@@ -55,7 +56,10 @@ model::LocalityKey SurveySink::Locality() const {
 
 /// The members of a body that are looked at, found in one pass.
 struct BodyParts {
-  std::optional<JsonValue> tools, prompt, messages, max_tokens, max_completion_tokens;
+  std::optional<JsonValue> tools, prompt, input, messages, max_tokens, max_completion_tokens;
+
+  /// A request for embeddings: nothing will be generated.
+  bool embeds() const { return input && !prompt && !messages; }
 
   std::optional<JsonValue>* Slot(const JsonMembers& member) {
     if (member.KeyIs("messages")) return &messages;
@@ -63,6 +67,7 @@ struct BodyParts {
     if (member.KeyIs("max_completion_tokens")) return &max_completion_tokens;
     if (member.KeyIs("tools")) return &tools;
     if (member.KeyIs("prompt")) return &prompt;
+    if (member.KeyIs("input")) return &input;
     return nullptr;
   }
 };
@@ -97,6 +102,7 @@ class PromptWalk {
   void Body(const BodyParts& body) {
     Json(body.tools);
     if (body.prompt) Content(*body.prompt);
+    if (body.embeds()) Input(*body.input);
     if (!body.messages) return;
     for (JsonElements m(*body.messages); m.Next();) {
       Message(Collect<MessageParts>(m.value()));
@@ -127,6 +133,19 @@ class PromptWalk {
     }
   }
 
+  /// A text, token ids, or an array of such. Prefixes are of no use: nothing stays in a cache.
+  void Input(JsonValue input) {
+    if (auto text = input.AsText(decoded_)) return sink_.Tokens(EstimateTextTokens(*text));
+    if (input.type() == JsonType::kNumber) return sink_.Tokens(1);
+    for (JsonElements e(input); e.Next();) {
+      if (e.value().type() == JsonType::kArray) {
+        for (JsonElements id(e.value()); id.Next();) sink_.Tokens(1);
+      } else {
+        Input(e.value());
+      }
+    }
+  }
+
   void Json(const std::optional<JsonValue>& value) {
     if (value && !value->is_null()) sink_.Text(CompactJson(*value));
   }
@@ -136,6 +155,7 @@ class PromptWalk {
 };
 
 std::optional<int64_t> OutputLimit(const BodyParts& body) {
+  if (body.embeds()) return 0;
   auto limit = body.max_completion_tokens;
   if (!limit || limit->is_null()) limit = body.max_tokens;
   return limit ? limit->AsInteger() : std::nullopt;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "wire/embedding.h"
+
 namespace inferq::wire {
 
 namespace {
@@ -22,6 +24,7 @@ ApiResult<> ReadStreamOptions(JsonValue value, OnlineHead& head) {
 }
 
 bool IsIgnored(std::string_view name, Endpoint endpoint) {
+  if (endpoint == Endpoint::kEmbeddings) return IsIgnoredEmbeddingField(name);
   return std::ranges::any_of(RequestFields(), [&](const FieldInfo& field) {
     bool known = endpoint == Endpoint::kChatCompletions ? field.chat : field.completions;
     return known && field.rule == FieldRule::kIgnored && field.name == name;
@@ -35,12 +38,14 @@ ApiResult<> ReadMember(const std::string& name, JsonValue value, Endpoint endpoi
     auto text = value.AsString();
     if (!text) return std::unexpected(InvalidType("model", "a string", value.type()));
     head.model = *std::move(text);
+  } else if (IsIgnored(name, endpoint)) {
+    head.ignored.push_back(name);
+  } else if (endpoint == Endpoint::kEmbeddings) {
+    return {};  // these are not streamed
   } else if (name == "stream") {
     INFERQ_ASSIGN(head.stream, ReadBool("stream", value));
   } else if (name == "stream_options") {
     INFERQ_TRY(ReadStreamOptions(value, head));
-  } else if (IsIgnored(name, endpoint)) {
-    head.ignored.push_back(name);
   }
   return {};
 }

@@ -175,6 +175,19 @@ const checks = {
     assert.ok(text.length > 0);
   },
 
+  async 'texts are embedded'() {
+    // The client asks for base64 and gives numbers.
+    const {data, usage, model: named} = await client.embeddings.create({model, input: ['one', 'two', 'one']});
+    assert.equal(named, model);
+    assert.deepEqual(data.map((one) => one.index), [0, 1, 2]);
+    assert.ok(data[0].embedding.length > 1 && data[0].embedding.every(Number.isFinite));
+    assert.deepEqual([...data[0].embedding], [...data[2].embedding]);
+    assert.equal(usage.total_tokens, usage.prompt_tokens);
+    const plain = await client.embeddings.create({model, input: 'one', encoding_format: 'float', dimensions: 5});
+    assert.equal(plain.data[0].embedding.length, 5);
+    await fails(client.embeddings.create({model, input: ''}), OpenAI.BadRequestError, 400);
+  },
+
   async 'models are listed'() {
     const models = [];
     for await (const one of client.models.list()) models.push(one.id);

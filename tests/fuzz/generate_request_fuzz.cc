@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "wire/chat.h"
+#include "wire/embedding.h"
 
 using namespace inferq::wire;
 
@@ -26,6 +27,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     auto body = ParseJson(text);
     INFERQ_CHECK(ParseGenerateRequest(WithDefaults(*body, defaults), endpoint).has_value());
   }
-  if (auto body = ParseJson(text)) (void)ParseCompletionBody(*body);
+  if (auto request = ParseEmbeddingRequest(text)) {
+    INFERQ_CHECK(!request->inputs.empty() && request->inputs.size() <= kMaxEmbeddingInputs);
+  } else {
+    INFERQ_CHECK(request.error().param().starts_with("body"));
+  }
+  if (auto body = ParseJson(text)) (void)ParseAnswerBody(*body);
   return 0;
 }

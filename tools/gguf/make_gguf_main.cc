@@ -15,7 +15,8 @@ using inferq::gguf::ModelSpec;
 
 /// Names and values a person may write, as CLI11 wants them.
 const std::map<std::string, inferq::gguf::Arch> kArchs = {{"llama", inferq::gguf::Arch::kLlama},
-                                                          {"glm4", inferq::gguf::Arch::kGlm4}};
+                                                          {"glm4", inferq::gguf::Arch::kGlm4},
+                                                          {"bert", inferq::gguf::Arch::kBert}};
 const std::map<std::string, inferq::gguf::WeightType> kTypes = {
     {"f32", inferq::gguf::WeightType::kF32},
     {"f16", inferq::gguf::WeightType::kF16},
@@ -72,7 +73,7 @@ void AddOptions(CLI::App& app, Arguments& arguments) {
                      "Sizes to start from: tiny (< 1 MB) or 150m (150 million parameters)")
           ->check(CLI::IsMember({"tiny", "150m"}))
           ->capture_default_str(),
-      app.add_option("--arch", o.arch, "llama (default) or glm4")
+      app.add_option("--arch", o.arch, "llama (default), glm4, or bert, which only embeds")
           ->transform(CLI::CheckedTransformer(kArchs)),
       app.add_option("--seed", o.seed, "The same seed and sizes give the same file (default 1)"),
       app.add_option("--layers", o.layers, "Layers"),

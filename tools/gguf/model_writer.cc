@@ -32,7 +32,19 @@ constexpr std::string_view kOutput = "output.weight";
 using GgmlContext = std::unique_ptr<ggml_context, decltype(&ggml_free)>;
 using GgufContext = std::unique_ptr<gguf_context, decltype(&gguf_free)>;
 
-std::string_view ArchName(Arch arch) { return arch == Arch::kLlama ? "llama" : "glm4"; }
+constexpr uint32_t kPoolFirstToken = 2;  // llama.cpp's LLAMA_POOLING_TYPE_CLS
+
+std::string_view ArchName(Arch arch) {
+  switch (arch) {
+    case Arch::kLlama:
+      return "llama";
+    case Arch::kGlm4:
+      return "glm4";
+    case Arch::kBert:
+      return "bert";
+  }
+  INFERQ_CHECK(false);
+}
 
 ggml_type GgmlType(WeightType type) {
   switch (type) {
@@ -94,9 +106,10 @@ Result<> Check(const ModelSpec& spec) {
 struct TensorPlan {
   std::string name;
   uint32_t columns = 0;
-  uint32_t rows = 0;  ///< 0: a vector (norm weights), always f32; of ones in a random model.
+  uint32_t rows = 0;  ///< 0: a vector (norm weights), always f32; of one value in a random model.
   float std = 0;
   std::span<const float> row_gain;  ///< Empty: 1 for every row.
+  float value = 1;                  ///< Of a vector's elements.
 };
 
 /// The tensors in file order. `token_gain` outlives the plans.
@@ -108,6 +121,7 @@ class Planner {
   std::vector<TensorPlan> Plan() && {
     auto vocab = static_cast<uint32_t>(token_gain_.size());
     plans_.push_back({"token_embd.weight", spec_.embd, vocab, 1, {}});
+    if (spec_.arch == Arch::kBert) return PlanBert();
     for (uint32_t layer = 0; layer < spec_.layers; ++layer) AddLayer(fmt::format("blk.{}.", layer));
     AddNorm("output_norm.weight");
     plans_.push_back(
@@ -116,6 +130,25 @@ class Planner {
   }
 
  private:
+  std::vector<TensorPlan> PlanBert() {
+    plans_.push_back({"position_embd.weight", spec_.embd, spec_.context, 0.3F, {}});
+    AddNormWithBias("token_embd_norm");
+    for (uint32_t layer = 0; layer < spec_.layers; ++layer) {
+      const std::string prefix = fmt::format("blk.{}.", layer);
+      AddAttention(prefix);
+      AddNormWithBias(prefix + "attn_output_norm");
+      AddMatrix(prefix + "ffn_up.weight", spec_.embd, spec_.ff, 1);
+      AddMatrix(prefix + "ffn_down.weight", spec_.ff, spec_.embd, 2);
+      AddNormWithBias(prefix + "layer_output_norm");
+    }
+    return std::move(plans_);
+  }
+
+  void AddNormWithBias(const std::string& name) {
+    AddNorm(name + ".weight");
+    plans_.push_back({name + ".bias", spec_.embd, 0, 0, {}, 0});
+  }
+
   static float PerInput(uint32_t inputs) { return 1 / std::sqrt(static_cast<float>(inputs)); }
 
   void AddNorm(std::string name) { plans_.push_back({std::move(name), spec_.embd, 0, 0, {}}); }
@@ -126,14 +159,18 @@ class Planner {
   // The gains keep each part's contribution near the size of the embedding and attention selective;
   // else the next token would depend on the last one only, and greedy answers would run in circles.
   void AddLayer(const std::string& prefix) {
-    uint32_t kv = spec_.embd / spec_.heads * spec_.kv_heads;
     AddNorm(prefix + "attn_norm.weight");
+    AddAttention(prefix);
+    AddNorm(prefix + "ffn_norm.weight");
+    AddFeedForward(prefix);
+  }
+
+  void AddAttention(const std::string& prefix) {
+    uint32_t kv = spec_.embd / spec_.heads * spec_.kv_heads;
     AddMatrix(prefix + "attn_q.weight", spec_.embd, spec_.embd, 1.6F);
     AddMatrix(prefix + "attn_k.weight", spec_.embd, kv, 1.6F);
     AddMatrix(prefix + "attn_v.weight", spec_.embd, kv, 1);
     AddMatrix(prefix + "attn_output.weight", spec_.embd, spec_.embd, 2);
-    AddNorm(prefix + "ffn_norm.weight");
-    AddFeedForward(prefix);
   }
 
   void AddFeedForward(const std::string& prefix) {
@@ -178,7 +215,15 @@ void SetTokenizer(gguf_context* file, const Vocabulary& vocabulary) {
   gguf_set_val_u32(file, "tokenizer.ggml.eot_token_id",
                    static_cast<uint32_t>(vocabulary.end_of_turn));
   gguf_set_val_bool(file, "tokenizer.ggml.add_bos_token", false);
-  gguf_set_val_str(file, "tokenizer.chat_template", ChatTemplate().c_str());
+}
+
+// What generates has a template, what embeds a way of pooling.
+void SetKind(gguf_context* file, const std::string& arch, bool embeds) {
+  if (!embeds) return gguf_set_val_str(file, "tokenizer.chat_template", ChatTemplate().c_str());
+  gguf_set_val_u32(file, "tokenizer.ggml.token_type_count", 1);
+  gguf_set_val_f32(file, (arch + ".attention.layer_norm_epsilon").c_str(), 1e-5F);
+  gguf_set_val_bool(file, (arch + ".attention.causal").c_str(), false);
+  gguf_set_val_u32(file, (arch + ".pooling_type").c_str(), kPoolFirstToken);
 }
 
 void SetHyperparameters(gguf_context* file, const ModelSpec& spec, const std::string& name,
@@ -246,7 +291,7 @@ class RandomRows {
 
   void operator()(const TensorPlan& plan, size_t first, std::span<float> values) {
     if (plan.rows == 0) {
-      std::ranges::fill(values, 1.0F);
+      std::ranges::fill(values, plan.value);
       return;
     }
     if (first == 0) rng_ = RngFor(seed_, plan.name);
@@ -356,6 +401,7 @@ Result<> WriteFile(const ModelSpec& spec, const std::string& name, const Vocabul
   GgufContext header(gguf_init_empty(), &gguf_free);
   SetHyperparameters(header.get(), spec, name, vocabulary.tokens.size());
   SetTokenizer(header.get(), vocabulary);
+  SetKind(header.get(), std::string(ArchName(spec.arch)), spec.arch == Arch::kBert);
   AddTensors(header.get(), spec.type, plans);
 
   base::FileSystem& fs = base::PosixFileSystem();
@@ -393,6 +439,7 @@ std::optional<ModelSpec> Preset(std::string_view name) {
 std::optional<Arch> ParseArch(std::string_view name) {
   if (name == "llama") return Arch::kLlama;
   if (name == "glm4") return Arch::kGlm4;
+  if (name == "bert") return Arch::kBert;
   return std::nullopt;
 }
 

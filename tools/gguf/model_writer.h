@@ -11,7 +11,11 @@
 
 namespace inferq::gguf {
 
-enum class Arch : uint8_t { kLlama, kGlm4 };
+enum class Arch : uint8_t {
+  kLlama,
+  kGlm4,
+  kBert,  ///< Gives vectors only, those of the first token.
+};
 enum class WeightType : uint8_t {
   kF32,
   kF16,

@@ -8,7 +8,7 @@ namespace inferq::testing {
 
 /// Writes the preset "tiny" as `dir`/tiny-ARCH-SEED.gguf and returns that path. For tests: stops
 /// the process when it cannot.
-/// @param arch  "llama" or "glm4"
+/// @param arch  "llama", "glm4" or "bert"
 std::string MakeTinyModel(const std::string& dir, std::string_view arch, uint64_t seed);
 
 }  // namespace inferq::testing

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "wire/chat.h"
+#include "wire/embedding.h"
 #include "wire/json.h"
 #include "wire/locality.h"
 
@@ -41,7 +42,57 @@ FakeEngine::FakeEngine(runtime::Runtime& runtime, FakeOptions options)
       options_(options),
       dice_(options.seed) {}
 
+namespace {
+
+constexpr uint32_t kFakeDimensions = 64;
+
+// A direction that the seed and the text alone decide, of length 1.
+std::vector<float> FakeVector(uint64_t seed, const wire::EmbeddingInput& input,
+                              uint32_t dimensions) {
+  std::string text;
+  if (const auto* tokens = std::get_if<std::vector<int32_t>>(&input)) {
+    text = fmt::format("{}", fmt::join(*tokens, ","));
+  } else {
+    text = std::get<std::string>(input);
+  }
+  base::Rng rng(seed ^ wire::HashBytes(text).low);
+  std::vector<double> values(dimensions);
+  double squares = 0;
+  for (double& value : values) {
+    value = 2 * rng.Uniform() - 1;
+    squares += value * value;
+  }
+  std::vector<float> vector;
+  for (double value : values) vector.push_back(static_cast<float>(value / std::sqrt(squares)));
+  return vector;
+}
+
+uint64_t InputTokens(const wire::EmbeddingRequest& request) {
+  uint64_t tokens = 0;
+  for (const auto& input : request.inputs) tokens += wire::EstimateInputTokens(input);
+  return tokens;
+}
+
+}  // namespace
+
+Delta FakeEngine::Embed(const Request& request) const {
+  auto parsed = wire::ParseEmbeddingRequest(request.body);
+  Delta answer;
+  if (!parsed) return answer;  // Prepare has refused it
+  std::vector<std::string> vectors;
+  for (const wire::EmbeddingInput& input : parsed->inputs) {
+    vectors.push_back(wire::EmbeddingJson(
+        FakeVector(options_.seed, input, parsed->dimensions.value_or(kFakeDimensions)),
+        parsed->format));
+  }
+  answer.usage.prompt_tokens = InputTokens(*parsed);
+  answer.raw_response = wire::EmbeddingBody(request.model, vectors, answer.usage.prompt_tokens);
+  answer.finish_reason = FinishReason::kStop;
+  return answer;
+}
+
 FakeEngine::Plan FakeEngine::MakePlan(const Request& request) const {
+  if (request.endpoint == Endpoint::kEmbeddings) return {};
   auto body = wire::ParseJson(request.body);
   auto parsed = wire::ParseGenerateRequest(request.body, request.endpoint);
   Plan plan;
@@ -57,7 +108,30 @@ FakeEngine::Plan FakeEngine::MakePlan(const Request& request) const {
   return plan;
 }
 
+Result<> FakeEngine::PrepareEmbedding(const Request& request) const {
+  INFERQ_ASSIGN(auto parsed, wire::ParseEmbeddingRequest(request.body));
+  auto refused = [](std::string message, std::string field) {
+    return std::unexpected(
+        Error(Code::kInvalidArgument, std::move(message)).WithParam(std::move(field)));
+  };
+  if (parsed.dimensions > kFakeDimensions) {
+    return refused(fmt::format("'body.dimensions' is {}; the model has {}", *parsed.dimensions,
+                               kFakeDimensions),
+                   "body.dimensions");
+  }
+  if (options_.context_tokens == 0) return {};
+  for (size_t i = 0; i < parsed.inputs.size(); ++i) {
+    uint64_t tokens = wire::EstimateInputTokens(parsed.inputs[i]);
+    if (tokens <= options_.context_tokens) continue;
+    return refused(fmt::format("the input has about {} tokens; the context holds {}", tokens,
+                               options_.context_tokens),
+                   fmt::format("body.input[{}]", i));
+  }
+  return {};
+}
+
 Result<> FakeEngine::Prepare(Request& request) {
+  if (request.endpoint == Endpoint::kEmbeddings) return PrepareEmbedding(request);
   INFERQ_TRY(wire::ParseGenerateRequest(request.body, request.endpoint));
   if (options_.context_tokens == 0) return {};
   INFERQ_ASSIGN(auto body, wire::ParseJson(request.body));
@@ -114,6 +188,9 @@ Awaitable<void> FakeEngine::RunJob(std::shared_ptr<Job> job) {
     while (co_await job->SleepUntil(base::SteadyTime::max())) {
     }
     co_return;
+  }
+  if (job->request().endpoint == Endpoint::kEmbeddings) {
+    co_return job->Finish(Embed(job->request()));
   }
   Delta last;
   last.finish_reason = plan.finish;

@@ -26,8 +26,8 @@ struct FakeOptions {
 
 /// An engine without a model: made-up text with the timing and the failures of a real one. Text,
 /// length and usage depend on the seed and the body alone, so a repeated attempt gives the same
-/// answer; failures are drawn per attempt. Time passes through the Runtime only, so it runs under a
-/// virtual clock.
+/// answer, as do vectors (of 64 dimensions) on the seed and the input; failures are drawn per
+/// attempt. Time passes through the Runtime only, so it runs under a virtual clock.
 class FakeEngine final : public SlottedEngine {
  public:
   /// What to do with one attempt, for tests and simulation.
@@ -60,6 +60,8 @@ class FakeEngine final : public SlottedEngine {
  private:
   struct Plan;
   Plan MakePlan(const Request& request) const;
+  base::Result<> PrepareEmbedding(const Request& request) const;
+  Delta Embed(const Request& request) const;
   std::optional<Fault> DrawFault(const Request& request, const Plan& plan);
   Awaitable<void> Restart(base::Micros after);
 

@@ -108,6 +108,30 @@ TEST_F(FakeEngineTest, TheSameBodyAndSeedGiveTheSameAnswer) {
   EXPECT_NE(Run(Ask("hello"))->text, first->text);
 }
 
+TEST_F(FakeEngineTest, VectorsDependOnTheSeedAndTheInputAlone) {
+  auto embed = [](std::string body) {
+    Request request;
+    request.endpoint = Endpoint::kEmbeddings;
+    request.model = "m";
+    request.body = std::move(body);
+    return request;
+  };
+  Make({.ttft = 10ms, .seed = 7});
+  base::SteadyTime begin = Now();
+  auto one = Run(embed(R"({"input":"a","dimensions":3})"));
+  EXPECT_EQ(Now() - begin, 10ms);
+  auto again = Run(embed(R"({"user":"other","dimensions":3,"input":["a"]})"));
+  auto other = Run(embed(R"({"input":"b","dimensions":3})"));
+  ASSERT_TRUE(one && again && other);
+  EXPECT_EQ(one->raw_response, again->raw_response);
+  EXPECT_NE(one->raw_response, other->raw_response);
+  EXPECT_EQ(one->finish_reason, FinishReason::kStop);
+  EXPECT_EQ(one->usage.prompt_tokens, 1u);
+  auto wide = Run(embed(R"({"input":"a","dimensions":65})"));
+  ASSERT_FALSE(wide);
+  EXPECT_EQ(wide.error().param(), "body.dimensions");
+}
+
 TEST_F(FakeEngineTest, MaxTokensEndsAnAnswer) {
   Make({.tokens = 10});
   auto cut = Run(Ask("x", 4));

@@ -29,7 +29,7 @@ class Channel {
 };
 
 /// What the step thread is to do next.
-using Order = std::variant<Prepared, Cancel, Stop>;
+using Order = std::variant<Prepared, Embed, Cancel, Stop>;
 
 /// Orders on their way to the step thread. Unbounded: the server limits how many requests it sends.
 /// Any thread may call.

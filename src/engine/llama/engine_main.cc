@@ -11,11 +11,13 @@
 #include <cstdlib>
 #include <exception>
 #include <map>
+#include <optional>
 #include <string>
 #include <thread>
 #include <variant>
 
 #include "engine/llama/channel.h"
+#include "engine/llama/embedder.h"
 #include "engine/llama/exit_codes.h"
 #include "engine/llama/model.h"
 #include "engine/llama/preparer.h"
@@ -27,6 +29,7 @@ namespace {
 
 struct Arguments {
   ModelOptions model;
+  EmbedOptions embed;
   int fd = -1;
 };
 
@@ -51,34 +54,74 @@ void ReadMessages(Channel& channel, Preparer& preparer, Inbox& inbox) {
       EndNow(kExitProtocol, message.error());
     if (!message) EndNow(kExitStopped);
     if (auto* submit = std::get_if<Submit>(&*message)) preparer.Submit(std::move(*submit));
+    if (auto* embed = std::get_if<Embed>(&*message)) inbox.Push(std::move(*embed));
     if (auto* cancel = std::get_if<Cancel>(&*message); cancel && !preparer.Cancel(cancel->id))
       inbox.Push(*cancel);
     if (std::holds_alternative<Stop>(*message)) return inbox.Push(Stop{});
   }
 }
 
+// What the step thread works on.
+struct Work {
+  std::optional<StepLoop> loop;  // nullopt: the model only embeds
+  Embedder embedder;
+  bool generates() const { return loop && loop->HasWork(); }
+  bool any() const { return generates() || embedder.HasWork(); }
+};
+
+Step OnlyEmbeds(uint64_t id) {
+  SequenceDelta delta;
+  delta.id = id;
+  delta.error = RequestError{base::Code::kInvalidArgument,
+                             "this model writes no text: it is for /v1/embeddings", "body.model"};
+  return Step{{std::move(delta)}, {}};
+}
+
 // @return false at Stop.
-bool Apply(Order order, StepLoop& loop) {
-  if (auto* prepared = std::get_if<Prepared>(&order))
-    loop.Submit(prepared->id, std::move(prepared->request), std::move(prepared->prompt));
-  if (auto* cancel = std::get_if<Cancel>(&order)) loop.Cancel(cancel->id);
+bool Apply(Order order, Channel& channel, Work& work) {
+  if (auto* prepared = std::get_if<Prepared>(&order)) {
+    if (work.loop)
+      work.loop->Submit(prepared->id, std::move(prepared->request), std::move(prepared->prompt));
+    else
+      SendOrEnd(channel, OnlyEmbeds(prepared->id));
+  }
+  if (auto* embed = std::get_if<Embed>(&order)) work.embedder.Submit(std::move(*embed));
+  if (auto* cancel = std::get_if<Cancel>(&order)) {
+    if (work.loop) work.loop->Cancel(cancel->id);
+    work.embedder.Cancel(cancel->id);
+  }
   return !std::holds_alternative<Stop>(order);
 }
 
-void RunSteps(Channel& channel, Inbox& inbox, Model& model) {
-  pthread_setname_np(pthread_self(), "step");
+StepHooks HooksOf(Channel& channel) {
   StepHooks hooks;
   hooks.on_start = [&channel](uint64_t id) { SendOrEnd(channel, Started{{id}}); };
   hooks.on_park = [&channel](uint64_t id) { SendOrEnd(channel, Parked{{id}}); };
-  StepLoop loop(model, std::move(hooks));
+  return hooks;
+}
+
+// Generation and embeddings take turns.
+void RunSteps(Channel& channel, Inbox& inbox, Model& model, EmbedOptions embed) {
+  pthread_setname_np(pthread_self(), "step");
+  auto on_start = [&channel](std::vector<uint64_t> ids) {
+    SendOrEnd(channel, Started{std::move(ids)});
+  };
+  Work work{std::nullopt, Embedder(model, embed, on_start)};
+  if (model.generates()) work.loop.emplace(model, HooksOf(channel));
   for (;;) {
-    for (Order& order : inbox.Take(!loop.HasWork())) {
-      if (!Apply(std::move(order), loop)) return;
+    for (Order& order : inbox.Take(!work.any())) {
+      if (!Apply(std::move(order), channel, work)) return;
     }
-    if (!loop.HasWork()) continue;
-    auto deltas = loop.Step();
-    if (!deltas) EndNow(kExitContext, deltas.error());
-    SendOrEnd(channel, Step{*std::move(deltas), loop.stats()});
+    if (work.generates()) {
+      auto deltas = work.loop->Step();
+      if (!deltas) EndNow(kExitContext, deltas.error());
+      SendOrEnd(channel, Step{*std::move(deltas), work.loop->stats()});
+    }
+    if (work.embedder.HasWork()) {
+      auto embedded = work.embedder.Step();
+      if (!embedded) EndNow(kExitContext, embedded.error());
+      SendOrEnd(channel, *std::move(embedded));
+    }
   }
 }
 
@@ -103,7 +146,8 @@ int Run(const Arguments& arguments) {
   };
   Preparer preparer(**model, std::move(hooks));
   std::thread reader(ReadMessages, std::ref(channel), std::ref(preparer), std::ref(inbox));
-  std::thread step(RunSteps, std::ref(channel), std::ref(inbox), std::ref(**model));
+  std::thread step(RunSteps, std::ref(channel), std::ref(inbox), std::ref(**model),
+                   arguments.embed);
   step.join();
   reader.join();
   return kExitStopped;
@@ -132,6 +176,15 @@ int Main(int argc, char** argv) {
   app.add_option("--cache", model.cache, "One cache for all sequences, or one for each")
       ->transform(CLI::CheckedTransformer(caches));
   app.add_option("--gpu-layers", model.gpu_layers, "Layers on the GPU, -1: all");
+  app.add_option("--embed-tokens", model.embed_tokens,
+                 "Longest input of an embedding, 0: the context, at most 2048");
+  const std::map<std::string, Pooling> poolings{{"model", Pooling::kModel},
+                                                {"mean", Pooling::kMean},
+                                                {"cls", Pooling::kCls},
+                                                {"last", Pooling::kLast}};
+  app.add_option("--pooling", arguments.embed.pooling, "How token vectors become one")
+      ->transform(CLI::CheckedTransformer(poolings));
+  app.add_option("--normalize", arguments.embed.normalize, "Embeddings have length 1");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

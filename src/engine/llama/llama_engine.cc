@@ -25,6 +25,12 @@ using base::Result;
 
 constexpr auto kFullRetry = std::chrono::seconds(1);
 
+EmbedCallsOptions EmbedOptionsOf(const LlamaOptions& options) {
+  EmbedCallsOptions embed{.window = options.embed_window};
+  embed.batch_tokens = std::max<uint64_t>(embed.batch_tokens, options.embed_tokens);
+  return embed;
+}
+
 // What two children did, one after the other; what is held now, of the later one.
 EngineStats Together(const EngineStats& earlier, EngineStats later) {
   later.steps += earlier.steps;
@@ -58,7 +64,11 @@ using LivePtr = std::shared_ptr<Live>;
 class LlamaEngine::Impl : public std::enable_shared_from_this<Impl> {
  public:
   Impl(runtime::Runtime& runtime, LlamaOptions options)
-      : runtime_(runtime), options_(std::move(options)), changed_(runtime), scope_(runtime) {}
+      : runtime_(runtime),
+        options_(std::move(options)),
+        embeds_(EmbedOptionsOf(options_)),
+        changed_(runtime),
+        scope_(runtime) {}
 
   Awaitable<Result<>> Start();
   Awaitable<void> Stop();
@@ -69,6 +79,7 @@ class LlamaEngine::Impl : public std::enable_shared_from_this<Impl> {
   std::string Describe() const;
   pid_t child_pid() const { return link_ ? link_->pid() : 0; }
   LlamaOptions effective_options() const;
+  EmbedCounts embed_counts() const { return embeds_.counts(); }
   EngineStats stats() const { return Together(earlier_, stats_); }
 
  private:
@@ -85,6 +96,8 @@ class LlamaEngine::Impl : public std::enable_shared_from_this<Impl> {
   void GiveUp(Error error);
 
   void SendWaiting();
+  void SendEmbeds();
+  void OnEmbedded(Embedded embedded);
   void SendCancel(uint64_t id);
   void Finish(LivePtr live, FinishReason reason, const Usage& usage);
   void FinishWithError(LivePtr live, Error error);
@@ -108,7 +121,9 @@ class LlamaEngine::Impl : public std::enable_shared_from_this<Impl> {
   std::deque<LivePtr> unsent_;        // of them (and some that are over), in the same order
   size_t running_ = 0;                // of them, started
   size_t sent_ = 0;                   // of them, with the child
-  runtime::Event changed_;            // of the state
+  EmbedCalls embeds_;                 // of them, those that want vectors
+  runtime::Runtime::TimerId embed_timer_ = 0;
+  runtime::Event changed_;  // of the state
   runtime::Scope scope_;
 };
 
@@ -159,13 +174,19 @@ Result<> LlamaEngine::Impl::CheckOpen() const {
 
 Result<std::unique_ptr<Generation>> LlamaEngine::Impl::Submit(Request request) {
   INFERQ_TRY(CheckOpen());
-  INFERQ_ASSIGN(GenerateRequest parsed, ParseRequest(request));
   auto live = std::make_shared<Live>(runtime_);
   live->id = next_id_;
-  INFERQ_ASSIGN(live->frame, EncodeFrame(llama::Submit{live->id, std::move(parsed)}));
+  if (request.endpoint == Endpoint::kEmbeddings) {
+    INFERQ_ASSIGN(wire::EmbeddingRequest parsed, wire::ParseEmbeddingRequest(request.body));
+    embeds_.Add(live->id, request.model.empty() ? parsed.model : request.model, std::move(parsed),
+                runtime_.clock().Steady());
+  } else {
+    INFERQ_ASSIGN(GenerateRequest parsed, ParseRequest(request));
+    INFERQ_ASSIGN(live->frame, EncodeFrame(llama::Submit{live->id, std::move(parsed)}));
+    unsent_.push_back(live);
+  }
   ++next_id_;
   live_.emplace(live->id, live);
-  unsent_.push_back(live);
   if (request.deadline) {
     live->deadline_timer =
         runtime_.CallAt(*request.deadline, [self = weak_from_this(), id = live->id] {
@@ -178,9 +199,11 @@ Result<std::unique_ptr<Generation>> LlamaEngine::Impl::Submit(Request request) {
           impl->SendCancel(id);
           impl->FinishWithError(
               late, Error(Code::kDeadlineExceeded, "the request's deadline has passed"));
+          impl->SendEmbeds();
         });
   }
   SendWaiting();
+  SendEmbeds();
   auto cancel = [self = weak_from_this()](Live& which) {
     if (auto impl = self.lock()) impl->Cancel(which);
   };
@@ -200,6 +223,35 @@ void LlamaEngine::Impl::SendWaiting() {
   Expect();
 }
 
+// Gives the child the next micro-batch, if one is due; else comes again when it is.
+void LlamaEngine::Impl::SendEmbeds() {
+  if (embed_timer_ != 0) runtime_.CancelTimer(std::exchange(embed_timer_, 0));
+  if (state_ != State::kReady) return;
+  while (auto batch = embeds_.Next(runtime_.clock().Steady())) {
+    auto frame = EncodeFrame(*batch);
+    for (const EmbedInput& input : batch->inputs) {
+      const auto found = live_.find(input.id);
+      if (found == live_.end()) continue;  // failed just now, with its first input
+      const LivePtr live = found->second;
+      if (!frame) FinishWithError(live, frame.error());
+      if (frame && !std::exchange(live->sent, true)) ++sent_;
+    }
+    if (frame)
+      link_->Send(*std::move(frame));
+    else
+      embeds_.OnLost();
+  }
+  Expect();
+  const auto next = embeds_.NextDeadline(runtime_.clock().Steady());
+  if (!next) return;
+  embed_timer_ = runtime_.CallAt(*next, [self = weak_from_this()] {
+    auto impl = self.lock();
+    if (!impl) return;
+    impl->embed_timer_ = 0;
+    impl->SendEmbeds();
+  });
+}
+
 void LlamaEngine::Impl::SendCancel(uint64_t id) {
   const auto found = live_.find(id);
   if (found == live_.end() || !found->second->sent) return;
@@ -211,6 +263,7 @@ void LlamaEngine::Impl::Cancel(Live& live) {
   if (live.over || found == live_.end()) return;
   SendCancel(live.id);
   Finish(found->second, FinishReason::kCancelled, live.pending.usage);
+  SendEmbeds();
 }
 
 void LlamaEngine::Impl::Finish(LivePtr live, FinishReason reason, const Usage& usage) {
@@ -229,6 +282,7 @@ void LlamaEngine::Impl::Over(const LivePtr& live) {
   running_ -= live->started ? 1 : 0;
   sent_ -= live->sent ? 1 : 0;
   live->over = true;
+  embeds_.Forget(live->id);
   live_.erase(live->id);
   live->changed.NotifyAll();
   Expect();
@@ -247,6 +301,8 @@ void LlamaEngine::Impl::OnMessage(Message message) {
   if (auto* step = std::get_if<Step>(&message)) {
     for (SequenceDelta& delta : step->deltas) OnDelta(std::move(delta));
     stats_ = step->stats;
+  } else if (auto* embedded = std::get_if<Embedded>(&message)) {
+    OnEmbedded(std::move(*embedded));
   } else if (auto* started = std::get_if<Started>(&message)) {
     for (uint64_t id : started->ids) {
       const auto found = live_.find(id);
@@ -281,7 +337,25 @@ void LlamaEngine::Impl::OnHello(Hello hello) {
   state_ = State::kReady;
   Expect();
   SendWaiting();
+  SendEmbeds();
   changed_.NotifyAll();
+}
+
+void LlamaEngine::Impl::OnEmbedded(Embedded embedded) {
+  for (EmbedCalls::Ended& ended : embeds_.OnEmbedded(std::move(embedded))) {
+    const auto found = live_.find(ended.id);
+    if (found == live_.end()) continue;
+    const LivePtr live = found->second;
+    if (!ended.answer) {
+      SendCancel(live->id);  // its other inputs
+      FinishWithError(live, std::move(ended.answer).error());
+      continue;
+    }
+    backoff_ = base::Micros(0);
+    live->pending.raw_response = std::move(ended.answer->raw_response);
+    Finish(live, *ended.answer->finish_reason, ended.answer->usage);
+  }
+  SendEmbeds();
 }
 
 void LlamaEngine::Impl::OnDelta(SequenceDelta delta) {
@@ -356,6 +430,7 @@ void LlamaEngine::Impl::OnDeath(const std::string& how) {
   if (!was_loading) state_ = State::kRestarting;
   const std::string words = link_->last_words();
   const std::string tail = words.empty() ? "" : fmt::format(" (its last words: {})", words);
+  embeds_.OnLost();
   for (auto it = live_.begin(); it != live_.end();) {
     LivePtr live = (it++)->second;
     if (live->started) {
@@ -432,7 +507,9 @@ Capacity LlamaEngine::Impl::capacity() const {
           .ahead = slots,
           .running = static_cast<uint32_t>(running_),
           .context_tokens = options.context_tokens,
-          .ready = state_ == State::kReady};
+          .ready = state_ == State::kReady,
+          .micro_batches = embeds_.counts().batches,
+          .micro_batched = embeds_.counts().inputs};
 }
 
 std::string LlamaEngine::Impl::Describe() const {
@@ -463,6 +540,7 @@ Result<std::unique_ptr<Generation>> LlamaEngine::Submit(Request request) {
 }
 Capacity LlamaEngine::capacity() const { return impl_->capacity(); }
 std::string LlamaEngine::Describe() const { return impl_->Describe(); }
+EmbedCounts LlamaEngine::embed_counts() const { return impl_->embed_counts(); }
 EngineStats LlamaEngine::stats() const { return impl_->stats(); }
 pid_t LlamaEngine::child_pid() const { return impl_->child_pid(); }
 LlamaOptions LlamaEngine::effective_options() const { return impl_->effective_options(); }

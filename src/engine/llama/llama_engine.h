@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "engine/engine.h"
+#include "engine/llama/embed_calls.h"
 #include "engine/llama/protocol.h"
 #include "runtime/runtime.h"
 
@@ -28,6 +29,14 @@ struct LlamaOptions {
   int32_t gpu_layers = -1;    ///< -1: all that the library can put on a GPU.
   /// "auto", "shared" or "separate": whether prompts share what they begin with, see ModelOptions.
   std::string cache = "auto";
+
+  /// How long an input of an embedding waits for others to be run with it; 0: each request goes
+  /// alone.
+  base::Micros embed_window = std::chrono::milliseconds(10);
+  uint32_t embed_tokens = 0;  ///< Longest input of an embedding; 0: the context, at most 2048.
+  std::string pooling =
+      "model";            ///< "model" (as the file says, else "mean"), "mean", "cls", "last".
+  bool normalize = true;  ///< Embeddings have length 1.
 
   std::string engine_binary;  ///< "": `inferq-engine` beside the running executable.
   size_t requests_max =
@@ -73,6 +82,7 @@ class LlamaEngine final : public Engine {
   pid_t child_pid() const;
   /// What the child chose for the zeros in the options; as given before it is loaded.
   LlamaOptions effective_options() const;
+  EmbedCounts embed_counts() const;
 
  private:
   class Impl;

@@ -121,7 +121,36 @@ Awaitable<void> AskInto(LlamaEngine& engine, Request request, Result<Delta>& out
   out = co_await Ask(engine, std::move(request));
 }
 
+Request EmbedBody(std::string body) {
+  Request request;
+  request.id = "attempt";
+  request.endpoint = Endpoint::kEmbeddings;
+  request.model = "m";
+  request.body = std::move(body);
+  return request;
+}
+
+Request EmbedText(std::string_view text) {
+  return EmbedBody(fmt::format(R"({{"input":"{}"}})", text));
+}
+
 // --- Normal life ---
+
+TEST_F(LlamaEngineTest, AModelThatOnlyEmbedsRefusesToWrite) {
+  LlamaOptions options = options_;
+  options.model_path = testing::MakeTinyModel(directory_, "bert", 1);
+  Run(options, [](runtime::Runtime&, LlamaEngine& engine) -> Awaitable<void> {
+    const auto started = co_await engine.Start();
+    EXPECT_TRUE(started.has_value()) << ErrorOf(started).message();
+    const auto vector = co_await Ask(engine, EmbedText("hello"));
+    EXPECT_TRUE(vector.has_value()) << ErrorOf(vector).message();
+    const auto chat = co_await Ask(engine, Chat("hello"));
+    EXPECT_EQ(ErrorOf(chat).code(), Code::kInvalidArgument);
+    EXPECT_THAT(ErrorOf(chat).message(), HasSubstr("/v1/embeddings"));
+    const auto again = co_await Ask(engine, EmbedText("hello"));
+    EXPECT_TRUE(again.has_value());
+  });
+}
 
 TEST_F(LlamaEngineTest, AnswersRequestsThroughTheChild) {
   LlamaOptions options = WithModel();
@@ -151,6 +180,147 @@ TEST_F(LlamaEngineTest, AnswersRequestsThroughTheChild) {
       EXPECT_EQ(answers[i]->tokens, 5 + i);
     }
     EXPECT_EQ(engine.capacity().running, 0u);
+  });
+}
+
+// Asks for eight embeddings at once. @return how many micro-batches they became.
+Awaitable<uint64_t> EmbedEight(runtime::Runtime& runtime, LlamaEngine& engine) {
+  std::vector<Result<Delta>> answers(8);
+  runtime::Scope scope(runtime);
+  for (size_t i = 0; i < answers.size(); ++i)
+    scope.Spawn(AskInto(engine, EmbedText(fmt::format("number {}", i)), answers[i]));
+  co_await scope.Join();
+  for (const auto& answer : answers) {
+    EXPECT_TRUE(answer.has_value()) << answer.error().message();
+    if (!answer) continue;
+    EXPECT_EQ(answer->finish_reason, FinishReason::kStop);
+    EXPECT_GT(answer->usage.prompt_tokens, 0u);
+    EXPECT_THAT(answer->raw_response,
+                AllOf(HasSubstr(R"("object":"embedding","index":0,"embedding":[)"),
+                      HasSubstr(R"("model":"m")")));
+  }
+  EXPECT_EQ(engine.embed_counts().inputs, 8u);
+  co_return engine.embed_counts().batches;
+}
+
+TEST_F(LlamaEngineTest, ConcurrentEmbeddingsShareAMicroBatch) {
+  LlamaOptions options = WithModel();
+  options.embed_window = 1s;  // a loaded machine sends them in time, too
+  Run(options, [](runtime::Runtime& runtime, LlamaEngine& engine) -> Awaitable<void> {
+    (void)co_await engine.Start();
+    const uint64_t batches = co_await EmbedEight(runtime, engine);
+    EXPECT_EQ(batches, 1u);
+  });
+}
+
+TEST_F(LlamaEngineTest, WithoutAWindowEmbeddingsGoAlone) {
+  LlamaOptions options = WithModel();
+  options.embed_window = 0s;
+  Run(options, [](runtime::Runtime& runtime, LlamaEngine& engine) -> Awaitable<void> {
+    (void)co_await engine.Start();
+    const uint64_t batches = co_await EmbedEight(runtime, engine);
+    EXPECT_EQ(batches, 8u);
+  });
+}
+
+TEST_F(LlamaEngineTest, EmbeddingsRunBesideGeneration) {
+  Run(WithModel(), [](runtime::Runtime&, LlamaEngine& engine) -> Awaitable<void> {
+    (void)co_await engine.Start();
+    auto endless = engine.Submit(Endless());
+    (void)co_await (*endless)->Next();
+    const auto vector = co_await Ask(engine, EmbedText("in between"));
+    EXPECT_TRUE(vector.has_value());
+    const auto more = co_await (*endless)->Next();
+    EXPECT_TRUE(more.has_value() && !more->finish_reason);
+  });
+}
+
+TEST_F(LlamaEngineTest, ManyInputsComeBackInOrder) {
+  Run(WithModel(), [](runtime::Runtime&, LlamaEngine& engine) -> Awaitable<void> {
+    (void)co_await engine.Start();
+    std::string inputs = R"("text 0")";
+    for (int i = 1; i < 200; ++i) inputs += fmt::format(R"(,"text {}")", i);
+    const auto all = co_await Ask(engine, EmbedBody(fmt::format(R"({{"input":[{}]}})", inputs)));
+    EXPECT_TRUE(all.has_value()) << ErrorOf(all).message();
+    if (!all) co_return;
+    EXPECT_GE(engine.embed_counts().batches, 4u);  // 64 at once
+    const auto last = co_await Ask(engine, EmbedText("text 199"));
+    EXPECT_TRUE(last.has_value()) << ErrorOf(last).message();
+    // Its first digits: the others depend on the company.
+    const std::string_view begin = R"("index":199,"embedding":[)";
+    const auto at = all->raw_response.find(begin);
+    EXPECT_NE(at, std::string::npos);
+    const auto lone = last->raw_response.find('[', last->raw_response.find("embedding\":["));
+    EXPECT_NEAR(std::stod(all->raw_response.substr(at + begin.size(), 20)),
+                std::stod(last->raw_response.substr(lone + 1, 20)), 1e-3);
+  });
+}
+
+TEST_F(LlamaEngineTest, WrongEmbeddingsNameTheFieldAndHarmNoOther) {
+  LlamaOptions options = WithModel();
+  options.embed_window = 1s;
+  options.embed_tokens = 100;
+  Run(options, [](runtime::Runtime& runtime, LlamaEngine& engine) -> Awaitable<void> {
+    (void)co_await engine.Start();
+    const auto unknown = co_await Ask(engine, EmbedBody(R"({"input":"a","top_p":1})"));
+    EXPECT_EQ(ErrorOf(unknown).param(), "body.top_p");
+    Result<Delta> good;
+    Result<Delta> long_one;
+    Result<Delta> wide;
+    runtime::Scope scope(runtime);
+    scope.Spawn(AskInto(engine, EmbedText("good"), good));
+    scope.Spawn(AskInto(
+        engine, EmbedBody(fmt::format(R"({{"input":["a","{}","c"]}})", std::string(500, '?'))),
+        long_one));
+    scope.Spawn(AskInto(engine, EmbedBody(R"({"input":"a","dimensions":65})"), wide));
+    co_await scope.Join();
+    EXPECT_TRUE(good.has_value());
+    EXPECT_EQ(ErrorOf(long_one).code(), Code::kInvalidArgument);
+    EXPECT_EQ(ErrorOf(long_one).param(), "body.input[1]");
+    EXPECT_THAT(ErrorOf(long_one).message(), HasSubstr("more than the 100"));
+    EXPECT_EQ(ErrorOf(wide).param(), "body.dimensions");
+    EXPECT_EQ(engine.embed_counts().batches, 1u);
+  });
+}
+
+TEST_F(LlamaEngineTest, CancelledAndLateEmbeddingsLeaveTheMicroBatch) {
+  LlamaOptions options = WithModel();
+  options.embed_window = 1s;
+  Run(options, [](runtime::Runtime& runtime, LlamaEngine& engine) -> Awaitable<void> {
+    (void)co_await engine.Start();
+    auto cancelled = engine.Submit(EmbedText("a"));
+    (*cancelled)->Cancel();
+    const auto end = co_await Collect(**cancelled);
+    EXPECT_EQ(end->finish_reason, FinishReason::kCancelled);
+    Request late = EmbedText("b");
+    late.deadline = runtime.clock().Steady() + 1ms;
+    const auto too_late = co_await Ask(engine, late);
+    EXPECT_EQ(ErrorOf(too_late).code(), Code::kDeadlineExceeded);
+    const auto fine = co_await Ask(engine, EmbedText("c"));
+    EXPECT_TRUE(fine.has_value());
+    EXPECT_EQ(engine.embed_counts(), (EmbedCounts{.batches = 1, .inputs = 1}));
+  });
+}
+
+TEST_F(LlamaEngineTest, ADeadChildMakesSuspectsOfTheMicroBatchAndSparesTheNext) {
+  LlamaOptions options = WithModel();
+  options.embed_window = 1s;
+  Run(options, [](runtime::Runtime& runtime, LlamaEngine& engine) -> Awaitable<void> {
+    (void)co_await engine.Start();
+    auto waiting = engine.Submit(EmbedText("in the window"));
+    ::kill(engine.child_pid(), SIGKILL);
+    auto spared = co_await Collect(**waiting);  // it was not sent; the next child runs it
+    EXPECT_TRUE(spared.has_value()) << ErrorOf(spared).message();
+    EXPECT_EQ(engine.embed_counts().batches, 1u);
+    std::string inputs = R"("text 0")";  // long enough to be caught at it
+    for (int i = 1; i < 2048; ++i) inputs += fmt::format(R"(,"{} {}")", std::string(300, 'x'), i);
+    auto running = engine.Submit(EmbedBody(fmt::format(R"({{"input":[{}]}})", inputs)));
+    while (engine.capacity().running == 0) co_await runtime.SleepFor(1ms);
+    ::kill(engine.child_pid(), SIGKILL);
+    const auto suspect = co_await Collect(**running);
+    EXPECT_EQ(ErrorOf(suspect).code(), Code::kAborted);
+    const auto fine = co_await Ask(engine, EmbedText("after it"));
+    EXPECT_TRUE(fine.has_value()) << ErrorOf(fine).message();
   });
 }
 

@@ -20,6 +20,7 @@ using base::Result;
 
 constexpr uint32_t kDefaultContext = kUsualContext;
 constexpr uint32_t kDefaultBatch = 512;
+constexpr uint32_t kDefaultEmbed = 2048;
 constexpr size_t kKeptErrors = 4;
 constexpr uint32_t kKeptMax = 32;  // beginnings of prompts; each costs a row of logits
 
@@ -118,10 +119,12 @@ Result<> Model::LoadWeights(const ModelOptions& options) {
   if (llama_vocab_type(vocab_) == LLAMA_VOCAB_TYPE_NONE) {
     return Fail(Code::kInvalidArgument, "model {} has no tokenizer", options.path);
   }
-  if (!llama_model_has_decoder(model_.get()) || llama_model_has_encoder(model_.get()) ||
-      llama_model_is_diffusion(model_.get())) {
-    return Fail(Code::kInvalidArgument, "model {} ({}) does not generate text token by token",
-                options.path, Describe(model_.get()));
+  const bool decodes = llama_model_has_decoder(model_.get());
+  const bool encodes = llama_model_has_encoder(model_.get());
+  if (decodes == encodes || llama_model_is_diffusion(model_.get())) {
+    return Fail(Code::kInvalidArgument,
+                "model {} ({}) neither generates text token by token nor only embeds", options.path,
+                Describe(model_.get()));
   }
   return {};
 }
@@ -141,6 +144,9 @@ void Model::ChooseSizes(const ModelOptions& options) {
       std::max(facts_.slots, options.batch_tokens ? options.batch_tokens : kDefaultBatch);
   const uint64_t full = facts_.slots * facts_.context_tokens;
   kv_tokens_ = options.kv_tokens ? std::min(options.kv_tokens, full) : full;
+  facts_.embed_tokens = options.embed_tokens
+                            ? options.embed_tokens
+                            : std::min<uint64_t>(facts_.context_tokens, kDefaultEmbed);
   // Only a shared cache can be smaller than what all might need; states that are not made of cells
   // cannot be shared in part.
   const bool has_states =
@@ -153,6 +159,8 @@ void Model::ChooseSizes(const ModelOptions& options) {
 Result<> Model::UseCache(bool shared) {
   context_.reset();
   shares_cache_ = shared;
+  only_embeds_ = !llama_model_has_decoder(model_.get());
+  if (only_embeds_) return {};
   if (kv_tokens_ > UINT32_MAX / 2) {
     return Fail(Code::kInvalidArgument,
                 "{} slots of {} tokens are too many: lower slots or context", facts_.slots,
@@ -169,7 +177,15 @@ Result<> Model::UseCache(bool shared) {
   params.kv_unified = shared;
   params.no_perf = true;
   context_.reset(llama_init_from_model(model_.get(), params));
-  if (context_) return UseAdapter();
+  if (context_ && !llama_get_memory(context_.get())) {  // an encoder, such as BERT
+    context_.reset();
+    only_embeds_ = true;
+    // Its positions are a table: behind its end there is nothing.
+    const auto trained = static_cast<uint64_t>(std::max(1, llama_model_n_ctx_train(model_.get())));
+    facts_.embed_tokens = std::min(facts_.embed_tokens, trained);
+    return {};
+  }
+  if (context_) return UseAdapter(context_.get());
   return Fail(
       Code::kResourceExhausted,
       "model {}: no context of {} tokens for {} slots: {}. Lower slots or context, or give the "
@@ -201,10 +217,11 @@ Result<> Model::LoadAdapter(const ModelOptions& options) {
   return {};
 }
 
-Result<> Model::UseAdapter() {
+Result<> Model::UseAdapter(llama_context* context) const {
   if (!adapter_) return {};
+  llama_adapter_lora* adapter = adapter_;
   float scale = adapter_scale_;
-  if (llama_set_adapters_lora(context_.get(), &adapter_, 1, &scale) == 0) return {};
+  if (llama_set_adapters_lora(context, &adapter, 1, &scale) == 0) return {};
   return Fail(Code::kInvalidArgument, "the adapter cannot be used with model {}: {}", facts_.model,
               Errors().Text());
 }
@@ -286,6 +303,31 @@ Result<std::vector<llama_token>> Model::Prepare(const GenerateRequest& request) 
     return std::unexpected(std::move(error).WithParam(param));
   }
   if (tokens.size() >= facts_.context_tokens) return too_long(fmt::format("{}", tokens.size()));
+  return tokens;
+}
+
+Result<std::vector<llama_token>> Model::PrepareInput(const EmbedInput& input, uint64_t most) const {
+  const auto refused = [&input](std::string message) {
+    return std::unexpected(base::Error(Code::kInvalidArgument, std::move(message))
+                               .WithParam(fmt::format("body.input[{}]", input.index)));
+  };
+  const auto too_long = [&](std::string_view size) {
+    return refused(fmt::format(
+        "the input has {} tokens, more than the {} that this model embeds at once", size, most));
+  };
+  std::vector<llama_token> tokens = input.tokens;
+  if (tokens.empty()) {
+    const size_t at_least = input.text.size() / longest_piece_;
+    if (at_least > most) return too_long(fmt::format("more than {}", at_least));
+    INFERQ_ASSIGN(tokens, Tokenize(input.text));
+  }
+  if (tokens.empty()) return refused("the input is empty");
+  if (tokens.size() > most) return too_long(fmt::format("{}", tokens.size()));
+  const llama_token end = llama_vocab_n_tokens(vocab_);
+  for (llama_token token : tokens) {
+    if (token < 0 || token >= end)
+      return refused(fmt::format("the token id {} is none of this model's {}", token, end));
+  }
   return tokens;
 }
 

@@ -36,6 +36,7 @@ struct ModelOptions {
   uint32_t threads = 0;       ///< 0: physical cores this process may use.
   uint32_t batch_tokens = 0;  ///< Most tokens in a step; 0: 512. At least one for each slot.
   int32_t gpu_layers = -1;    ///< -1: all that fit, where there is a GPU.
+  uint32_t embed_tokens = 0;  ///< Longest input of an embedding; 0: context_tokens, at most 2048.
   CacheKind cache = CacheKind::kAuto;
 };
 
@@ -45,7 +46,8 @@ inline constexpr uint32_t kMaxSlots = 256;  ///< llama.cpp's limit of sequences 
 /// Load.
 void InitLlama();
 
-/// A model in memory, its context and its chat template. Prepare is safe from any thread, the
+/// A model in memory, its context and its chat template. Models that only embed have no context
+/// here. Prepare is safe from any thread, the
 /// context is for one.
 ///
 /// llama.cpp aborts on some damaged files and when memory runs out: load only in a process that may
@@ -62,11 +64,22 @@ class Model {
   /// context.
   base::Result<std::vector<llama_token>> Prepare(const GenerateRequest& request) const;
 
+  /// The tokens of an embedding's input, with those that the model wants around it; stops early
+  /// where there would be more than `most`. kInvalidArgument: more than `most`, none, or no tokens
+  /// of this model.
+  base::Result<std::vector<llama_token>> PrepareInput(const EmbedInput& input, uint64_t most) const;
+  /// Whether it writes text; else it only embeds, and context() is null.
+  bool generates() const { return !only_embeds_; }
+
   /// The bytes of a token; control tokens have none.
   std::string Piece(llama_token token) const;
   bool IsEnd(llama_token token) const { return llama_vocab_is_eog(vocab_, token); }
 
   const Hello& facts() const { return facts_; }
+  /// For contexts beside context().
+  llama_model* weights() const { return model_.get(); }
+  /// Applies the model's adapter, if it has one. kInvalidArgument: it does not fit.
+  base::Result<> UseAdapter(llama_context* context) const;
   /// Of the present context. In a shared one there are more sequences than slots, to keep
   /// beginnings of prompts in.
   KvCache::Limits cache_limits() const;
@@ -92,7 +105,6 @@ class Model {
   base::Result<> LoadWeights(const ModelOptions& options);
   void ChooseSizes(const ModelOptions& options);
   base::Result<> LoadAdapter(const ModelOptions& options);
-  base::Result<> UseAdapter();
   void LoadTemplate();
   base::Result<std::string> RenderPrompt(const GenerateRequest& request) const;
   base::Result<std::vector<llama_token>> Tokenize(const std::string& text) const;
@@ -109,6 +121,7 @@ class Model {
   uint64_t kv_tokens_ = 0;
   bool shares_cache_ = false;
   bool may_choose_cache_ = false;
+  bool only_embeds_ = false;
   Hello facts_;
 };
 

@@ -1,6 +1,8 @@
 #include "engine/llama/protocol.h"
 
 #include <array>
+#include <bit>
+#include <cstring>
 
 #include "engine/llama/codec.h"
 
@@ -38,6 +40,21 @@ struct Fields {
     if (value) out.Uint(field, *value);
   }
 
+  // Numbers of 4 bytes, little endian.
+  template <class T>
+  static void PutAll(FieldWriter& out, uint32_t field, const std::vector<T>& values) {
+    static_assert(sizeof(T) == 4 && std::endian::native == std::endian::little);
+    if (values.empty()) return;
+    out.Bytes(field, {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)});
+  }
+  template <class T>
+  static bool GetAllOf(FieldReader& in, std::vector<T>& values) {
+    const std::string_view bytes = in.Bytes();
+    values.resize(bytes.size() / sizeof(T));
+    if (!values.empty()) std::memcpy(values.data(), bytes.data(), values.size() * sizeof(T));
+    return bytes.size() % sizeof(T) == 0;
+  }
+
   static uint32_t Uint32(FieldReader& in) { return static_cast<uint32_t>(in.UintUpTo(UINT32_MAX)); }
 
   static void Put(FieldWriter& out, const Hello& m) {
@@ -50,6 +67,7 @@ struct Fields {
     out.Uint(7, m.vocabulary);
     out.Uint(8, m.parameters);
     out.Uint(9, m.has_chat_template);
+    out.Uint(10, m.embed_tokens);
   }
   static bool Get(FieldReader& in, Hello& m) {
     switch (in.field()) {
@@ -79,6 +97,9 @@ struct Fields {
         break;
       case 9:
         m.has_chat_template = in.UintUpTo(1) == 1;
+        break;
+      case 10:
+        m.embed_tokens = in.Uint();
         break;
       default:
         break;
@@ -361,6 +382,83 @@ struct Fields {
     if (in.field() == 1) return GetAll(in.Bytes(), m.deltas.emplace_back());
     return in.field() != 2 || GetAll(in.Bytes(), m.stats);
   }
+
+  static void Put(FieldWriter& out, const EmbedInput& m) {
+    out.Uint(1, m.id);
+    out.Uint(2, m.index);
+    out.Bytes(3, m.text);
+    PutAll(out, 4, m.tokens);
+    out.Uint(5, m.dimensions);
+  }
+  static bool Get(FieldReader& in, EmbedInput& m) {
+    switch (in.field()) {
+      case 1:
+        m.id = in.Uint();
+        break;
+      case 2:
+        m.index = Uint32(in);
+        break;
+      case 3:
+        m.text = in.Bytes();
+        break;
+      case 4:
+        return GetAllOf(in, m.tokens);
+      case 5:
+        m.dimensions = Uint32(in);
+        break;
+      default:
+        break;
+    }
+    return true;
+  }
+
+  static void Put(FieldWriter& out, const Embed& m) {
+    out.Uint(1, m.batch);
+    for (const EmbedInput& input : m.inputs) out.Bytes(2, Nested(input));
+  }
+  static bool Get(FieldReader& in, Embed& m) {
+    if (in.field() == 1) m.batch = in.Uint();
+    return in.field() != 2 || GetAll(in.Bytes(), m.inputs.emplace_back());
+  }
+
+  static void Put(FieldWriter& out, const Embedding& m) {
+    out.Uint(1, m.id);
+    out.Uint(2, m.index);
+    out.Uint(3, m.tokens);
+    PutAll(out, 4, m.vector);
+    if (m.error) out.Bytes(5, Nested(*m.error));
+  }
+  static bool Get(FieldReader& in, Embedding& m) {
+    switch (in.field()) {
+      case 1:
+        m.id = in.Uint();
+        break;
+      case 2:
+        m.index = Uint32(in);
+        break;
+      case 3:
+        m.tokens = in.Uint();
+        break;
+      case 4:
+        return GetAllOf(in, m.vector);
+      case 5:
+        return GetAll(in.Bytes(), m.error.emplace());
+      default:
+        break;
+    }
+    return true;
+  }
+
+  static void Put(FieldWriter& out, const Embedded& m) {
+    out.Uint(1, m.batch);
+    for (const Embedding& result : m.results) out.Bytes(2, Nested(result));
+    out.Uint(3, m.last);
+  }
+  static bool Get(FieldReader& in, Embedded& m) {
+    if (in.field() == 1) m.batch = in.Uint();
+    if (in.field() == 3) m.last = in.UintUpTo(1) == 1;
+    return in.field() != 2 || GetAll(in.Bytes(), m.results.emplace_back());
+  }
 };
 
 uint32_t ReadLength(std::string_view bytes) {
@@ -426,6 +524,10 @@ Result<Message> DecodePayload(std::string_view payload) {
       return DecodeAs<Step>(fields, "step");
     case 7:
       return DecodeAs<Parked>(fields, "parked");
+    case 8:
+      return DecodeAs<Embed>(fields, "embed");
+    case 9:
+      return DecodeAs<Embedded>(fields, "embedded");
     default:
       return Fail(Code::kDataLoss, "engine protocol: unknown message {}", kind);
   }

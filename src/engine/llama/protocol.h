@@ -14,15 +14,15 @@
 
 // What the server and its engine child say to each other over a Unix stream socket.
 //
-//   child -> server: Hello or LoadError, once; then Started, Parked and Step frames.
-//   server -> child: Submit, Cancel, Stop; closing the socket is Stop as well.
+//   child -> server: Hello or LoadError, once; then Started, Parked, Step and Embedded frames.
+//   server -> child: Submit, Embed, Cancel, Stop; closing the socket is Stop as well.
 //
 // A frame is a length (4 bytes, little endian, of the payload) and a payload: one byte that says
 // which message, then fields (codec.h). Both sides trust each other's version (Hello), never each
 // other's bytes.
 namespace inferq::engine::llama {
 
-inline constexpr uint32_t kProtocolVersion = 2;
+inline constexpr uint32_t kProtocolVersion = 4;
 inline constexpr size_t kFrameHeaderBytes = 4;
 inline constexpr size_t kMaxFrameBytes = size_t{64} << 20;  ///< Payload. A larger one is an error.
 
@@ -37,6 +37,7 @@ struct Hello {
   uint64_t vocabulary = 0;
   uint64_t parameters = 0;
   bool has_chat_template = false;
+  uint64_t embed_tokens = 0;  ///< Longest input of an embedding.
   friend bool operator==(const Hello&, const Hello&) = default;
 };
 
@@ -122,7 +123,43 @@ struct Step {
   friend bool operator==(const Step&, const Step&) = default;
 };
 
-using Message = std::variant<Hello, LoadError, Submit, Cancel, Stop, Started, Step, Parked>;
+/// One input of a request for embeddings.
+struct EmbedInput {
+  uint64_t id = 0;              ///< Of the request.
+  uint32_t index = 0;           ///< Its place in the request.
+  std::string text;             ///< Or
+  std::vector<int32_t> tokens;  ///< these, when not empty.
+  uint32_t dimensions = 0;      ///< Of the vector; 0: all.
+  friend bool operator==(const EmbedInput&, const EmbedInput&) = default;
+};
+
+/// A micro-batch: inputs of one or many requests. Cancel takes a request's inputs out of it.
+struct Embed {
+  uint64_t batch = 0;  ///< Never used before on this connection.
+  std::vector<EmbedInput> inputs;
+  friend bool operator==(const Embed&, const Embed&) = default;
+};
+
+/// What became of one input.
+struct Embedding {
+  uint64_t id = 0;
+  uint32_t index = 0;
+  uint64_t tokens = 0;
+  std::vector<float> vector;
+  std::optional<RequestError> error;
+  friend bool operator==(const Embedding&, const Embedding&) = default;
+};
+
+/// What one run of the model gave a micro-batch; `last`: nothing of it is left.
+struct Embedded {
+  uint64_t batch = 0;
+  std::vector<Embedding> results;
+  bool last = false;
+  friend bool operator==(const Embedded&, const Embedded&) = default;
+};
+
+using Message =
+    std::variant<Hello, LoadError, Submit, Cancel, Stop, Started, Step, Parked, Embed, Embedded>;
 
 /// @return a whole frame. kResourceExhausted: it would be larger than kMaxFrameBytes.
 base::Result<std::string> EncodeFrame(const Message& message);

@@ -65,8 +65,35 @@ SequenceDelta AnyDelta() {
   return delta;
 }
 
+Embed AnyEmbed() {
+  Embed embed{.batch = *rc::gen::arbitrary<uint64_t>(), .inputs = {}};
+  for (int i = *rc::gen::inRange(0, 4); i > 0; --i) {
+    embed.inputs.push_back({.id = *rc::gen::arbitrary<uint64_t>(),
+                            .index = *rc::gen::arbitrary<uint32_t>(),
+                            .text = *Text(),
+                            .tokens = *rc::gen::arbitrary<std::vector<int32_t>>(),
+                            .dimensions = *rc::gen::arbitrary<uint32_t>()});
+  }
+  return embed;
+}
+
+Embedded AnyEmbedded() {
+  Embedded embedded{
+      .batch = *rc::gen::arbitrary<uint64_t>(), .results = {}, .last = *rc::gen::arbitrary<bool>()};
+  for (int i = *rc::gen::inRange(0, 4); i > 0; --i) {
+    Embedding& result = embedded.results.emplace_back();
+    result.id = *rc::gen::arbitrary<uint64_t>();
+    result.index = *rc::gen::arbitrary<uint32_t>();
+    result.tokens = *rc::gen::arbitrary<uint64_t>();
+    for (int k = *rc::gen::inRange(0, 9); k > 0; --k)
+      result.vector.push_back(static_cast<float>(AnyDouble()));
+    if (*rc::gen::arbitrary<bool>()) result.error = RequestError{AnyCode(), *Text(), *Text()};
+  }
+  return embedded;
+}
+
 Message AnyMessage() {
-  switch (*rc::gen::inRange(0, 8)) {
+  switch (*rc::gen::inRange(0, 10)) {
     case 0:
       return Hello{.version = *rc::gen::arbitrary<uint32_t>(),
                    .model = *Text(),
@@ -76,7 +103,8 @@ Message AnyMessage() {
                    .batch_tokens = *rc::gen::arbitrary<uint32_t>(),
                    .vocabulary = *rc::gen::arbitrary<uint64_t>(),
                    .parameters = *rc::gen::arbitrary<uint64_t>(),
-                   .has_chat_template = *rc::gen::arbitrary<bool>()};
+                   .has_chat_template = *rc::gen::arbitrary<bool>(),
+                   .embed_tokens = *rc::gen::arbitrary<uint64_t>()};
     case 1:
       return LoadError{AnyCode(), *Text(), *rc::gen::arbitrary<bool>()};
     case 2:
@@ -89,6 +117,10 @@ Message AnyMessage() {
       return Started{*rc::gen::arbitrary<std::vector<uint64_t>>()};
     case 6:
       return Parked{*rc::gen::arbitrary<std::vector<uint64_t>>()};
+    case 7:
+      return AnyEmbed();
+    case 8:
+      return AnyEmbedded();
     default: {
       Step step;
       step.stats = {.steps = *rc::gen::arbitrary<uint64_t>(),
@@ -183,6 +215,15 @@ TEST(Protocol, UnknownFieldsAreSkippedAndUnknownMessagesRefused) {
   EXPECT_EQ(std::get<Cancel>(*decoded).id, 7u);
   EXPECT_THAT(DecodePayload("\x55").error().message(), HasSubstr("unknown message 85"));
   EXPECT_THAT(DecodePayload("").error().message(), HasSubstr("empty"));
+}
+
+TEST(Protocol, HalfANumberIsDamage) {
+  FieldWriter input;
+  input.Bytes(4, "12345");
+  FieldWriter embed;
+  embed.Bytes(2, std::move(input).Take());
+  EXPECT_EQ(DecodePayload(std::string(1, '\10') + std::move(embed).Take()).error().code(),
+            Code::kDataLoss);
 }
 
 TEST(Protocol, WrongTypesAndRangesAreErrors) {

@@ -5,6 +5,7 @@
 
 #include "http/retry_after.h"
 #include "wire/chat.h"
+#include "wire/embedding.h"
 #include "wire/error_map.h"
 #include "wire/json.h"
 
@@ -147,7 +148,7 @@ Result<> CheckEncoding(const http::ResponseHead& head) {
               "The server compressed its answer ({}), which it was not asked to", *encoding);
 }
 
-Result<Delta> ReadAnswer(http::Response response, base::WallTime now) {
+Result<Delta> ReadAnswer(http::Response response, base::WallTime now, Endpoint endpoint) {
   if (response.head.status / 100 != 2) return std::unexpected(AnswerError(response, now));
   INFERQ_TRY(CheckEncoding(response.head));
   auto json = wire::ParseJson(response.body);
@@ -158,14 +159,15 @@ Result<Delta> ReadAnswer(http::Response response, base::WallTime now) {
                 "begins with: {}",
                 Excerpt(response.body));
   }
-  auto completion = wire::ParseCompletionBody(*json);
+  const bool embeddings = endpoint == Endpoint::kEmbeddings;
+  auto completion = embeddings ? wire::ParseEmbeddingBody(*json) : wire::ParseCompletionBody(*json);
   if (!completion) {
-    return Fail(Code::kUnavailable, "The server's answer has no choices. It begins with: {}",
-                Excerpt(response.body));
+    return Fail(Code::kUnavailable, "The server's answer has no {}. It begins with: {}",
+                embeddings ? "data" : "choices", Excerpt(response.body));
   }
   INFERQ_ASSIGN(FinishReason reason, ReadFinishReason(completion->finish_reason));
   Delta delta;
-  delta.text = std::move(completion->text);
+  if (!embeddings) delta.text = std::move(completion->text);
   delta.tokens = completion->usage.completion_tokens;
   delta.finish_reason = reason;
   delta.usage = {.prompt_tokens = completion->usage.prompt_tokens,

@@ -11,9 +11,10 @@
 
 namespace inferq::engine {
 
-/// What a server's answer to a request means. Pure.
+/// What a server's answer to a request means. Pure. Of embeddings only the raw response is kept.
 /// @param now  for a Retry-After that is a date.
-base::Result<Delta> ReadAnswer(http::Response response, base::WallTime now);
+base::Result<Delta> ReadAnswer(http::Response response, base::WallTime now,
+                               Endpoint endpoint = Endpoint::kChatCompletions);
 
 /// The failure that an answer stands for whose status is not 2xx.
 base::Error AnswerError(const http::Response& response, base::WallTime now);

@@ -258,10 +258,15 @@ Result<> RemoteEngine::Prepare(Request& request) {
   return {};
 }
 
+// Below the base URL, which has the version.
+std::string_view PathOf(Endpoint endpoint) {
+  constexpr std::string_view kVersion = "/v1";
+  return wire::EndpointPath(endpoint).substr(kVersion.size());
+}
+
 http::Request RemoteEngine::NewQuestion(const Request& request, std::string body,
                                         bool& connected) const {
-  bool chat = request.endpoint == Endpoint::kChatCompletions;
-  http::Request http = NewRequest("POST", chat ? "/chat/completions" : "/completions");
+  http::Request http = NewRequest("POST", PathOf(request.endpoint));
   http.headers.push_back({"Content-Type", "application/json"});
   if (!request.id.empty()) http.headers.push_back({"X-Request-Id", request.id});
   if (!request.traceparent.empty()) http.headers.push_back({"traceparent", request.traceparent});
@@ -274,7 +279,7 @@ Awaitable<Result<Delta>> RemoteEngine::Ask(std::shared_ptr<Job> job, bool& conne
   http::Request http = NewQuestion(job->request(), job->request().body, connected);
   http.cancel = job->stop();
   INFERQ_CO_ASSIGN(http::Response response, co_await client_.Send(std::move(http)));
-  co_return ReadAnswer(std::move(response), runtime_.clock().Wall());
+  co_return ReadAnswer(std::move(response), runtime_.clock().Wall(), job->request().endpoint);
 }
 
 // Hands the chunks on as they come. @return the last Delta.
@@ -286,7 +291,7 @@ Awaitable<Result<Delta>> RemoteEngine::AskStreamed(std::shared_ptr<Job> job, boo
   INFERQ_CO_TRY(co_await answer.Open(client_, std::move(http)));
   if (!IsEventStream(answer.head())) {
     INFERQ_CO_ASSIGN(http::Response response, co_await answer.ReadAll());
-    co_return ReadAnswer(std::move(response), runtime_.clock().Wall());
+    co_return ReadAnswer(std::move(response), runtime_.clock().Wall(), job->request().endpoint);
   }
   INFERQ_CO_TRY(CheckEncoding(answer.head()));
   ChunkReader reader(body.usage_wanted);
@@ -328,6 +333,7 @@ Result<std::string> NormalBaseUrl(std::string text) {
   };
   while (path.ends_with('/')) path.pop_back();
   drop("/chat/completions");
+  drop("/embeddings");
   drop("/completions");
   while (path.ends_with('/')) path.pop_back();
   return url.Origin() + (path.empty() ? "/v1" : path);

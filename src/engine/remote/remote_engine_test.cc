@@ -151,6 +151,24 @@ TEST_F(RemoteEngineTest, PlainCompletionsHaveTheirPath) {
   EXPECT_EQ(Asked().at(0).target, "/v1/completions");
 }
 
+TEST_F(RemoteEngineTest, EmbeddingsPassUntouchedBothWays) {
+  constexpr std::string_view kVectors =
+      R"({"object":"list", "data":[{"embedding":"AACAPw=="}],"usage":{"prompt_tokens":4},"x":1})";
+  server_.set_handler([=](const Seen& seen) {
+    return seen.method == "GET" ? Answer(200, "{}") : Answer(200, std::string(kVectors));
+  });
+  Request request = Ask(R"({"model":"m", "input":["x"],"later":1})");
+  request.endpoint = Endpoint::kEmbeddings;
+  auto answer = RunOne(std::move(request));
+  EXPECT_EQ(Asked().at(0).target, "/v1/embeddings");
+  EXPECT_EQ(Asked().at(0).body, R"({"model":"m", "input":["x"],"later":1})");
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(answer->raw_response, kVectors);
+  EXPECT_EQ(answer->text, "");
+  EXPECT_EQ(answer->finish_reason, FinishReason::kStop);
+  EXPECT_EQ(answer->usage.prompt_tokens, 4u);
+}
+
 TEST_F(RemoteEngineTest, TheServersRefusalIsHandedOn) {
   server_.set_handler([](const Seen& seen) {
     return IsProbe(seen) ? Good(seen)

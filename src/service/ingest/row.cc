@@ -113,7 +113,7 @@ Result<> RowBuilder::ChooseInput(const SourceOptions& options, std::span<const s
     return {};
   }
   messages_column_ = IndexOf(columns, "messages");
-  if (messages_column_ && endpoint_ == wire::Endpoint::kCompletions) {
+  if (messages_column_ && endpoint_ != wire::Endpoint::kChatCompletions) {
     return BadOption(
         "endpoint", "The column 'messages' is for {}; for {} give a template or a column 'prompt'.",
         wire::EndpointPath(wire::Endpoint::kChatCompletions), wire::EndpointPath(endpoint_));
@@ -157,7 +157,7 @@ Result<> CheckExtra(wire::JsonValue extra) {
                      wire::JsonTypeName(extra.type()));
   }
   for (wire::JsonMembers member(extra); member.Next();) {
-    for (std::string_view taken : {"model", "messages", "prompt"}) {
+    for (std::string_view taken : {"model", "messages", "prompt", "input"}) {
       if (member.KeyIs(taken))
         return BadOption("extra_body", "The extra body must not set '{}'.", taken);
     }
@@ -177,6 +177,13 @@ Result<std::string> OtherFields(const RowOptions& row) {
   if (!extra)
     return BadOption("extra_body", "The extra body is not valid JSON. {}", extra.error().message());
   INFERQ_TRY(CheckExtra(*extra));
+  if (row.endpoint == wire::Endpoint::kEmbeddings) {
+    if (row.max_tokens || row.temperature || row.top_p) {
+      return BadOption("endpoint", "{} knows no max_tokens, temperature and top_p: leave them out.",
+                       wire::EndpointPath(row.endpoint));
+    }
+    return wire::CompactJson(*extra);
+  }
   wire::BodyDefaults defaults;
   defaults.max_tokens = row.max_tokens;
   defaults.temperature = row.temperature;
@@ -201,7 +208,7 @@ Result<> RowBuilder::ComposeBody(const SourceOptions& options) {
         fmt::format(R"({{"role":"system","content":{}}})", wire::JsonString(options.row.system));
   }
   body_head_ = fmt::format(R"({{"model":{},"{}":)", wire::JsonString(options.model),
-                           chat ? "messages" : "prompt");
+                           wire::InputField(endpoint_));
   body_tail_ = others == "{}" ? "}" : "," + others.substr(1);
   return {};
 }
@@ -246,7 +253,7 @@ std::expected<std::string, wire::LineError> RowBuilder::InputJson(RowValues valu
   auto text = template_.Fill(values);
   if (!text)
     return std::unexpected(wire::LineError{"invalid_request", text.error().message(), "", {}});
-  if (endpoint_ == wire::Endpoint::kCompletions) return wire::JsonString(*text);
+  if (endpoint_ != wire::Endpoint::kChatCompletions) return wire::JsonString(*text);
   std::string list = "[" + system_message_;
   list.append(system_message_.empty() ? "" : ",").append(R"({"role":"user","content":)");
   wire::AppendJsonString(list, *text);
