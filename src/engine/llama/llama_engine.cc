@@ -9,6 +9,7 @@
 #include <optional>
 #include <utility>
 
+#include "engine/llama/answer_body.h"
 #include "engine/llama/child_link.h"
 #include "engine/llama/gguf_file.h"
 #include "engine/llama/protocol.h"
@@ -25,6 +26,20 @@ using base::Result;
 
 constexpr auto kFullRetry = std::chrono::seconds(1);
 
+// What stands at the head of a body that is composed here: the id is the attempt's.
+wire::StreamInfo InfoOf(const Request& request, bool include_usage, base::WallTime now) {
+  constexpr std::string_view kAttempt = "req_";
+  const bool chat = request.endpoint == Endpoint::kChatCompletions;
+  std::string_view id = request.id;
+  if (id.starts_with(kAttempt)) id.remove_prefix(kAttempt.size());
+  return {.endpoint = request.endpoint,
+          .id = fmt::format("{}-{}", chat ? "chatcmpl" : "cmpl", id),
+          .created =
+              std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count(),
+          .model = request.model,
+          .include_usage = include_usage};
+}
+
 }  // namespace
 
 // One request, shared by the engine (until it is over) and the caller's Generation.
@@ -36,6 +51,7 @@ struct Live {
   bool sent = false;
   bool started = false;  // the child has begun with it
   Delta pending;
+  std::optional<AnswerBody> body;  // where one is to be composed
   std::optional<Error> error;
   bool over = false;  // nothing more comes
   bool told = false;  // and the caller knows
@@ -114,7 +130,8 @@ class LlamaGeneration final : public Generation {
  private:
   // The caller may drop the generation while this waits.
   static Awaitable<Result<Delta>> NextOf(LivePtr live) {
-    while (!live->over && live->pending.tokens == 0 && live->pending.text.empty()) {
+    while (!live->over && live->pending.tokens == 0 && live->pending.text.empty() &&
+           live->pending.raw_chunks.empty()) {
       co_await live->changed.Wait();
     }
     if (std::exchange(live->told, live->over)) {
@@ -145,10 +162,16 @@ Result<> LlamaEngine::Impl::CheckOpen() const {
 
 Result<std::unique_ptr<Generation>> LlamaEngine::Impl::Submit(Request request) {
   INFERQ_TRY(CheckOpen());
-  INFERQ_ASSIGN(GenerateRequest parsed, ParseRequest(request));
+  INFERQ_ASSIGN(wire::GenerateRequest parsed,
+                wire::ParseGenerateRequest(request.body, request.endpoint));
   auto live = std::make_shared<Live>(runtime_);
   live->id = next_id_;
-  INFERQ_ASSIGN(live->frame, EncodeFrame(llama::Submit{live->id, std::move(parsed)}));
+  if (AnswerBody::IsNeededFor(parsed)) {
+    live->body.emplace(parsed, InfoOf(request, parsed.include_usage, runtime_.clock().Wall()),
+                       request.stream);
+  }
+  INFERQ_ASSIGN(live->frame, EncodeFrame(llama::Submit{
+                                 live->id, ToGenerateRequest(request, std::move(parsed))}));
   ++next_id_;
   live_.emplace(live->id, live);
   unsent_.push_back(live);
@@ -268,16 +291,20 @@ void LlamaEngine::Impl::OnDelta(SequenceDelta delta) {
   const auto found = live_.find(delta.id);
   if (found == live_.end()) return;  // cancelled meanwhile
   LivePtr live = found->second;
-  live->pending.text += delta.text;
   live->pending.tokens += delta.tokens;
   if (delta.error) {
     Error error(delta.error->code, std::move(delta.error->message));
     return FinishWithError(live, std::move(error).WithParam(std::move(delta.error->param)));
   }
-  if (delta.finish_reason) {
-    backoff_ = base::Micros(0);
-    return Finish(live, *delta.finish_reason, delta.usage);
+  if (delta.finish_reason) backoff_ = base::Micros(0);
+  if (live->body && delta.finish_reason != FinishReason::kCancelled) {
+    live->body->Add(std::move(delta), live->pending);
+    if (!live->body->done()) return live->changed.NotifyAll();
+    live->body->Finish(live->pending);
+    return Over(live);
   }
+  live->pending.text += delta.text;
+  if (delta.finish_reason) return Finish(live, *delta.finish_reason, delta.usage);
   live->changed.NotifyAll();
 }
 

@@ -31,13 +31,12 @@ SequenceDelta Cancelled(uint64_t id, const Usage& usage) {
 
 // A request in a slot.
 struct StepLoop::Sequence {
-  Sequence(uint64_t new_id, size_t in_slot, std::vector<llama_token> prompt_tokens,
-           const GenerateRequest& request, const Model& model, uint64_t max_new)
-      : id(new_id),
+  Sequence(Waiting waiting, size_t in_slot, const Model& model, uint64_t max_new)
+      : id(waiting.id),
         slot(static_cast<llama_seq_id>(in_slot)),
-        prompt(std::move(prompt_tokens)),
+        prompt(waiting.prompt.tokens),
         reservation(prompt.size() + max_new),
-        answer(model, request, prompt, max_new) {}
+        answer(model, waiting.request, waiting.prompt, max_new, waiting.choice) {}
 
   bool prefilling() const { return held < prompt.size(); }
   Usage usage() const {
@@ -111,22 +110,21 @@ StepLoop::StepLoop(const Model& model, StepHooks hooks)
 StepLoop::~StepLoop() = default;
 
 void StepLoop::Submit(uint64_t id, GenerateRequest request) {
-  queue_.push_back({.id = id, .request = std::move(request), .prompt = {}});
+  for (uint32_t choice = 0; choice < request.n; ++choice) {
+    queue_.push_back({.id = id, .request = request, .choice = choice});
+  }
 }
 
 void StepLoop::Cancel(uint64_t id) {
-  const auto waiting = std::ranges::find(queue_, id, &Waiting::id);
-  if (waiting != queue_.end()) {
-    ended_.push_back(Cancelled(id, {}));
-    queue_.erase(waiting);
-    return;
-  }
+  Usage usage;
+  bool known = std::erase_if(queue_, [id](const Waiting& w) { return w.id == id; }) > 0;
   for (auto& slot : slots_) {
     if (!slot || slot->id != id) continue;
-    ended_.push_back(Cancelled(id, slot->usage()));
+    usage = slot->usage();
+    known = true;
     Leave(*slot);
-    return;
   }
+  if (known) ended_.push_back(Cancelled(id, usage));
 }
 
 void StepLoop::Admit() {
@@ -139,7 +137,7 @@ void StepLoop::Admit() {
 // @return false when the first in line has to wait for others to end.
 bool StepLoop::AdmitFirst(size_t slot) {
   Waiting& first = queue_.front();
-  if (first.prompt.empty()) {
+  if (first.prompt.tokens.empty()) {
     hooks_.on_start(first.id);
     auto prompt = model_.Prepare(first.request);
     if (!prompt) {
@@ -149,9 +147,9 @@ bool StepLoop::AdmitFirst(size_t slot) {
     }
     first.prompt = *std::move(prompt);
   }
-  const uint64_t room = model_.facts().context_tokens - first.prompt.size();
+  const uint64_t room = model_.facts().context_tokens - first.prompt.tokens.size();
   const uint64_t max_new = std::min(room, first.request.max_tokens.value_or(room));
-  const uint64_t reservation = first.prompt.size() + max_new;
+  const uint64_t reservation = first.prompt.tokens.size() + max_new;
   if (running_ > 0 && reserved_ + reservation > model_.kv_tokens()) return false;
   if (reservation > model_.kv_tokens()) {
     const base::Error error(
@@ -163,8 +161,7 @@ bool StepLoop::AdmitFirst(size_t slot) {
     queue_.pop_front();
     return true;
   }
-  auto sequence = std::make_unique<Sequence>(first.id, slot, std::move(first.prompt), first.request,
-                                             model_, max_new);
+  auto sequence = std::make_unique<Sequence>(std::move(first), slot, model_, max_new);
   reserved_ += reservation;
   ++running_;
   slots_[slot] = std::move(sequence);

@@ -61,7 +61,8 @@ class StepLoop {
   struct Waiting {
     uint64_t id = 0;
     GenerateRequest request;
-    std::vector<llama_token> prompt;  // empty: not prepared yet
+    uint32_t choice = 0;
+    Prepared prompt = {};  // without tokens: not prepared yet
   };
   struct Sequence;
   class Batch;
