@@ -6,10 +6,12 @@ import shutil
 import subprocess
 import unittest
 
+from harness import MAKE_GGUF
 from serve_harness import FAKE, ServeCase
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SUITE = pathlib.Path(__file__).with_name("openai_client.mjs")
+ANSWERS = SUITE.with_name("openai_answers.mjs")
 
 
 def nodes():
@@ -40,6 +42,18 @@ class OpenAiClient(ServeCase):
         made = self.run_inferq("key", "create", "--tenant", "ann").stdout.decode()
         key = next(word for word in made.split() if word.startswith("iq-"))
         self.run_suite(key=key, more="\n" + made[made.index("[[tenant]]"):])
+
+    @unittest.skipUnless(MAKE_GGUF.exists(), "built without a local engine")
+    def test_answers_of_a_local_model(self):
+        self.path("models").mkdir()
+        subprocess.run([MAKE_GGUF, "--preset", "tiny", "--arch", "glm4", "--tools", "--out",
+                        self.path("models/m.gguf")], check=True, stdout=subprocess.DEVNULL)
+        server = self.start_server()
+        for node in nodes():
+            done = subprocess.run([node, ANSWERS, f"{server.url}/v1", "m"], capture_output=True, text=True,
+                                  timeout=300, check=False)
+            self.assertEqual(done.returncode, 0, f"{node}:\n{done.stdout}{done.stderr}")
+            self.assertIn("ok a bad schema is named", done.stdout)
 
 
 if __name__ == "__main__":

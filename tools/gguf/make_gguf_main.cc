@@ -23,6 +23,7 @@ struct Overrides {
   std::optional<inferq::gguf::Arch> arch;
   std::optional<inferq::gguf::WeightType> type;
   std::optional<uint64_t> seed;
+  bool tools = false;
   std::optional<uint32_t> layers, embd, heads, kv_heads, ff, context, vocab;
 };
 
@@ -43,6 +44,7 @@ ModelSpec Combine(const std::string& preset, const Overrides& o) {
   Apply(o.ff, spec.ff);
   Apply(o.context, spec.context);
   Apply(o.vocab, spec.vocab);
+  spec.tools = o.tools;
   return spec;
 }
 
@@ -63,6 +65,7 @@ void AddOptions(CLI::App& app, std::string& preset, std::string& out, Overrides&
   app.add_option("--kv-heads", o.kv_heads, "Key/value heads");
   app.add_option("--ff", o.ff, "Width of the feed-forward part");
   app.add_option("--context", o.context, "Context length in tokens");
+  app.add_flag("--tools", o.tools, "A chat template with tools");
   app.add_option("--vocab", o.vocab, "Vocabulary size, padded with unused tokens; 0: no padding");
 }
 

@@ -151,7 +151,8 @@ void SetStrings(gguf_context* file, const char* key, const std::vector<std::stri
   gguf_set_arr_str(file, key, pointers.data(), pointers.size());
 }
 
-void SetTokenizer(gguf_context* file, const Vocabulary& vocabulary) {
+void SetTokenizer(gguf_context* file, const Vocabulary& vocabulary,
+                  const std::string& chat_template) {
   std::vector<std::string> texts;
   std::vector<int32_t> kinds;
   for (const Token& token : vocabulary.tokens) {
@@ -169,7 +170,7 @@ void SetTokenizer(gguf_context* file, const Vocabulary& vocabulary) {
   gguf_set_val_u32(file, "tokenizer.ggml.eot_token_id",
                    static_cast<uint32_t>(vocabulary.end_of_turn));
   gguf_set_val_bool(file, "tokenizer.ggml.add_bos_token", false);
-  gguf_set_val_str(file, "tokenizer.chat_template", ChatTemplate().c_str());
+  gguf_set_val_str(file, "tokenizer.chat_template", chat_template.c_str());
 }
 
 void SetHyperparameters(gguf_context* file, const ModelSpec& spec, size_t vocab) {
@@ -302,7 +303,7 @@ Result<> WriteModel(const ModelSpec& spec, const std::string& path) {
 
   GgufContext header(gguf_init_empty(), &gguf_free);
   SetHyperparameters(header.get(), spec, vocabulary.tokens.size());
-  SetTokenizer(header.get(), vocabulary);
+  SetTokenizer(header.get(), vocabulary, spec.tools ? ToolChatTemplate() : ChatTemplate());
   AddTensors(header.get(), spec.type, plans);
 
   base::FileSystem& fs = base::PosixFileSystem();

@@ -5,13 +5,22 @@
 #include <bit>
 #include <cmath>
 #include <limits>
-#include <numeric>
 
 namespace inferq::engine::llama {
 namespace {
 
 constexpr size_t kBlock = 64;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+// Compiled twice: the wider one is taken where the machine has it. Both give the same bits.
+#if defined(__x86_64__) && defined(__has_attribute) && !defined(__SANITIZE_ADDRESS__)
+#if __has_attribute(target_clones)
+#define INFERQ_WIDE __attribute__((target_clones("avx2", "default")))
+#endif
+#endif
+#ifndef INFERQ_WIDE
+#define INFERQ_WIDE
+#endif
 
 size_t BlocksOf(size_t size) { return (size + kBlock - 1) / kBlock; }
 
@@ -56,21 +65,35 @@ inline float ExpOfNegative(float x) {
   return x >= -87.0F ? p * scale : 0.0F;
 }
 
-// scratch.weights = e^((logit - greatest) * factor), scratch.blocks their sums. @return the sum.
+// weights = e^((logit - greatest) * factor), sums = those of each block. @return that of all.
+INFERQ_WIDE double Exponentials(const float* logits, size_t size, float greatest, float factor,
+                                float* weights, float* sums) {
+  double total = 0;
+  for (size_t begin = 0; begin < size; begin += kBlock) {
+    const size_t end = std::min(begin + kBlock, size);
+    for (size_t i = begin; i < end; ++i) {
+      weights[i] = ExpOfNegative((logits[i] - greatest) * factor);
+    }
+    float lanes[8] = {};
+    size_t i = begin;
+    for (; i + 8 <= end; i += 8) {
+      for (size_t lane = 0; lane < 8; ++lane) lanes[lane] += weights[i + lane];
+    }
+    for (; i < end; ++i) lanes[0] += weights[i];
+    float sum = 0;
+    for (float lane : lanes) sum += lane;
+    *sums++ = sum;
+    total += double{sum};
+  }
+  return total;
+}
+
+// scratch.weights and scratch.blocks for all logits. @return the sum.
 double Weigh(std::span<const float> logits, float greatest, float factor, DrawScratch& scratch) {
   scratch.weights.resize(logits.size());
   scratch.blocks.resize(BlocksOf(logits.size()));
-  double total = 0;
-  for (size_t block = 0; block < scratch.blocks.size(); ++block) {
-    const std::span<const float> in = BlockAt(logits, block);
-    float* out = scratch.weights.data() + block * kBlock;
-    for (size_t i = 0; i < in.size(); ++i) out[i] = ExpOfNegative((in[i] - greatest) * factor);
-    std::array<float, 8> sums{};
-    for (size_t i = 0; i < in.size(); ++i) sums[i % sums.size()] += out[i];
-    scratch.blocks[block] = std::accumulate(sums.begin(), sums.end(), 0.0F);
-    total += double{scratch.blocks[block]};
-  }
-  return total;
+  return Exponentials(logits.data(), logits.size(), greatest, factor, scratch.weights.data(),
+                      scratch.blocks.data());
 }
 
 // scratch.found = the ids of the values >= floor, in order. scratch.blocks bounds the values of
@@ -124,10 +147,35 @@ double MassOf(std::span<const uint32_t> ids, std::span<const float> weights) {
   return mass;
 }
 
+// Sorts many tokens coarsely by their logit: first those that certainly belong to the heaviest
+// `wanted`, then the doubtful; the others are dropped. @return how many are certain; `wanted` is what
+// the doubtful ones have to add.
+size_t KeepProbable(std::span<const float> logits, float greatest, double& wanted,
+                    DrawScratch& scratch) {
+  constexpr size_t kBuckets = 2048;
+  const auto bucket = [&](uint32_t id) {
+    constexpr float kPerUnit = 32;
+    const float place = (greatest - logits[id]) * kPerUnit;
+    return place < static_cast<float>(kBuckets) ? static_cast<size_t>(place) : kBuckets - 1;
+  };
+  std::array<double, kBuckets> mass{};
+  for (uint32_t id : scratch.found) mass[bucket(id)] += double{scratch.weights[id]};
+  size_t last = 0;
+  for (; last + 1 < kBuckets && mass[last] < wanted; ++last) wanted -= mass[last];
+  std::erase_if(scratch.found, [&](uint32_t id) { return bucket(id) > last; });
+  const auto certain = std::partition(scratch.found.begin(), scratch.found.end(),
+                                      [&](uint32_t id) { return bucket(id) < last; });
+  return static_cast<size_t>(certain - scratch.found.begin());
+}
+
 // Cuts scratch.found to the fewest, most probable ones that weigh `wanted` together: halves the
 // doubtful part until it is one token.
-void KeepMass(std::span<const float> logits, double wanted, DrawScratch& scratch) {
-  size_t begin = 0;  // the ones before it are in
+void KeepMass(std::span<const float> logits, float greatest, double wanted,
+              DrawScratch& scratch) {
+  constexpr size_t kMany = 512;
+  // The ones before it are in.
+  size_t begin =
+      scratch.found.size() > kMany ? KeepProbable(logits, greatest, wanted, scratch) : 0;
   size_t end = scratch.found.size();
   while (end - begin > 1) {
     const size_t middle = begin + (end - begin) / 2;
@@ -153,7 +201,7 @@ void FindNucleus(std::span<const float> logits, float greatest, double top_p,
     FindAtLeast(scratch.weights, floor, scratch);
     if (floor == 0 || MassOf(scratch.found, scratch.weights) >= wanted) break;
   }
-  KeepMass(logits, wanted, scratch);
+  KeepMass(logits, greatest, wanted, scratch);
 }
 
 // scratch.found = the nucleus of the tokens in it.
@@ -161,7 +209,7 @@ void KeepNucleus(std::span<const float> logits, float greatest, double top_p,
                  DrawScratch& scratch) {
   scratch.weights.resize(logits.size());
   for (uint32_t id : scratch.found) scratch.weights[id] = ExpOfNegative(logits[id] - greatest);
-  KeepMass(logits, top_p * MassOf(scratch.found, scratch.weights), scratch);
+  KeepMass(logits, greatest, top_p * MassOf(scratch.found, scratch.weights), scratch);
 }
 
 size_t DrawFromAll(std::span<const float> logits, float greatest, float factor, base::Rng& rng,
