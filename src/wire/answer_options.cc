@@ -152,8 +152,8 @@ Result<> ReadLogitBias(std::string_view field, JsonValue value, GenerateRequest&
     if (error != std::errc() || end != key.data() + key.size() || bias.token < 0) {
       return Bad(field, "has the member '{}', but its names must be token ids.", key);
     }
-    INFERQ_ASSIGN(bias.bias, ReadNumber(fmt::format("{}.{}", field, key), member.value(), -100,
-                                        100));
+    INFERQ_ASSIGN(bias.bias,
+                  ReadNumber(fmt::format("{}.{}", field, key), member.value(), -100, 100));
     request.sampling.logit_bias.push_back(bias);
   }
   return {};

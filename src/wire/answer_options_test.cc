@@ -80,10 +80,9 @@ TEST(AnswerOptions, ToolsAreKeptAsWritten) {
 
 TEST(AnswerOptions, ANamedFunctionIsTheOnlyTool) {
   for (std::string_view order : {"{0},{1}", "{1},{0}"}) {
-    const auto request =
-        Chat(fmt::format(fmt::runtime(order),
-                         R"("tool_choice":{"type":"function","function":{"name":"time"}})",
-                         WithTools("")));
+    const auto request = Chat(fmt::format(
+        fmt::runtime(order), R"("tool_choice":{"type":"function","function":{"name":"time"}})",
+        WithTools("")));
     ASSERT_TRUE(request) << request.error().message();
     EXPECT_EQ(request->tool_choice, ToolChoice::kRequired);
     EXPECT_EQ(request->tools, fmt::format("[{}]", kOther));

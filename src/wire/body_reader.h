@@ -13,7 +13,7 @@ namespace inferq::wire::body {
 
 template <class... Args>
 std::unexpected<base::Error> Bad(std::string_view field, fmt::format_string<Args...> format,
-                           Args&&... args) {
+                                 Args&&... args) {
   std::string param = fmt::format("body.{}", field);
   std::string message =
       fmt::format("'{}' {}", param, fmt::format(format, std::forward<Args>(args)...));

@@ -98,12 +98,12 @@ struct GenerateRequest {
   std::vector<std::string> stop;  ///< 0..16 texts, none empty, each up to 1 KiB.
   bool ignore_eos = false;        ///< Extension: go on to max_tokens.
   bool stream = false;
-  bool include_usage = false;        ///< stream_options.include_usage.
-  uint32_t n = 1;                    ///< [1, kMaxChoices]; answers to the same prompt.
-  std::optional<uint32_t> best_of;   ///< Where given, it equals n.
-  bool logprobs = false;             ///< Tell each token's logarithmic probability,
-  uint32_t top_logprobs = 0;         ///< and those of so many others; [0, kMaxTopLogprobs].
-  std::string tools;                 ///< JSON array of OpenAI's function tools; "": none.
+  bool include_usage = false;       ///< stream_options.include_usage.
+  uint32_t n = 1;                   ///< [1, kMaxChoices]; answers to the same prompt.
+  std::optional<uint32_t> best_of;  ///< Where given, it equals n.
+  bool logprobs = false;            ///< Tell each token's logarithmic probability,
+  uint32_t top_logprobs = 0;        ///< and those of so many others; [0, kMaxTopLogprobs].
+  std::string tools;                ///< JSON array of OpenAI's function tools; "": none.
   ToolChoice tool_choice = ToolChoice::kAuto;
   std::string tool_name;  ///< The one that tool_choice names; then `tools` holds no other.
   std::optional<bool> parallel_tool_calls;  ///< Unset: as the model's template can.

@@ -27,9 +27,9 @@ std::string StreamChunks::Text(const Choice& choice) const {
 }
 
 std::string StreamChunks::ToolCalls(const Choice& choice) const {
-  return ChunkOf({.choice = choice.index,
-                  .delta = fmt::format(R"({{"tool_calls":{}}})",
-                                       ToolCallsJson(choice.tool_calls, true))});
+  return ChunkOf(
+      {.choice = choice.index,
+       .delta = fmt::format(R"({{"tool_calls":{}}})", ToolCallsJson(choice.tool_calls, true))});
 }
 
 std::string StreamChunks::Finish(std::string_view finish_reason, uint32_t choice) const {
@@ -42,11 +42,11 @@ std::string StreamChunks::Usage(const TokenUsage& usage) const {
 
 std::string StreamChunks::ChunkOf(const Parts& parts) const {
   const bool chat = info_.endpoint == Endpoint::kChatCompletions;
-  return Chunk(fmt::format(R"({{"index":{},"{}":{},"logprobs":{},"finish_reason":{}}})",
-                           parts.choice, chat ? "delta" : "text",
-                           chat ? std::string(parts.delta) : JsonString(parts.text), parts.logprobs,
-                           parts.reason),
-               NoUsage());
+  return Chunk(
+      fmt::format(R"({{"index":{},"{}":{},"logprobs":{},"finish_reason":{}}})", parts.choice,
+                  chat ? "delta" : "text", chat ? std::string(parts.delta) : JsonString(parts.text),
+                  parts.logprobs, parts.reason),
+      NoUsage());
 }
 
 std::string StreamChunks::Chunk(std::string_view choice, std::string_view usage) const {

@@ -80,21 +80,21 @@ std::string TextLogprobs(std::span<const TokenLogprob> tokens) {
 
 std::string MessageJson(const Choice& choice) {
   const bool calls = !choice.tool_calls.empty();
-  return fmt::format(
-      R"({{"role":"assistant","content":{},"refusal":null{}{}}})",
-      calls && choice.text.empty() ? "null" : JsonString(choice.text),
-      calls ? R"(,"tool_calls":)" : "", calls ? ToolCallsJson(choice.tool_calls, false) : "");
+  return fmt::format(R"({{"role":"assistant","content":{},"refusal":null{}{}}})",
+                     calls && choice.text.empty() ? "null" : JsonString(choice.text),
+                     calls ? R"(,"tool_calls":)" : "",
+                     calls ? ToolCallsJson(choice.tool_calls, false) : "");
 }
 
 }  // namespace
 
 std::string ChoiceJson(Endpoint endpoint, const Choice& choice) {
   const bool chat = endpoint == Endpoint::kChatCompletions;
-  return fmt::format(
-      R"({{"index":{},"{}":{},"logprobs":{},"finish_reason":{}}})", choice.index,
-      chat ? "message" : "text", chat ? MessageJson(choice) : JsonString(choice.text),
-      choice.logprobs ? LogprobsJson(endpoint, *choice.logprobs) : "null",
-      choice.finish_reason.empty() ? "null" : JsonString(choice.finish_reason));
+  return fmt::format(R"({{"index":{},"{}":{},"logprobs":{},"finish_reason":{}}})", choice.index,
+                     chat ? "message" : "text",
+                     chat ? MessageJson(choice) : JsonString(choice.text),
+                     choice.logprobs ? LogprobsJson(endpoint, *choice.logprobs) : "null",
+                     choice.finish_reason.empty() ? "null" : JsonString(choice.finish_reason));
 }
 
 std::string LogprobsJson(Endpoint endpoint, std::span<const TokenLogprob> tokens) {
@@ -106,9 +106,9 @@ std::string ToolCallsJson(std::span<const ToolCall> calls, bool numbered) {
   for (size_t i = 0; i < calls.size(); ++i) {
     out += i == 0 ? "{" : ",{";
     if (numbered) out += fmt::format(R"("index":{},)", i);
-    out += fmt::format(
-        R"("id":{},"type":"function","function":{{"name":{},"arguments":{}}}}})",
-        JsonString(calls[i].id), JsonString(calls[i].name), JsonString(calls[i].arguments));
+    out += fmt::format(R"("id":{},"type":"function","function":{{"name":{},"arguments":{}}}}})",
+                       JsonString(calls[i].id), JsonString(calls[i].name),
+                       JsonString(calls[i].arguments));
   }
   return out += "]";
 }

@@ -87,8 +87,8 @@ TEST(Choice, StreamsNumberTheirChoices) {
                       .text = "t",
                       .tool_calls = {{"c", "f", "{}"}},
                       .logprobs = std::vector<TokenLogprob>{{.token = {"t", -1}}}};
-  for (const std::string& chunk : {chunks.Role(3), chunks.Text(choice), chunks.ToolCalls(choice),
-                                   chunks.Finish("stop", 3)}) {
+  for (const std::string& chunk :
+       {chunks.Role(3), chunks.Text(choice), chunks.ToolCalls(choice), chunks.Finish("stop", 3)}) {
     const auto json = ParseJson(chunk);
     ASSERT_TRUE(json) << chunk;
     EXPECT_EQ(json->Find("choices")->Elements()[0].Find("index")->AsInteger(), 3) << chunk;

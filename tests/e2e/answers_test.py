@@ -24,6 +24,21 @@ def make_model(path, *arguments):
                    stdout=subprocess.DEVNULL)
 
 
+def token_id(path, name):
+    """Which token of a GGUF file is called so."""
+    data = path.read_bytes()
+    key = b"tokenizer.ggml.tokens"
+    at = data.index(key) + len(key) + 8  # the types of the value and its elements
+    count = int.from_bytes(data[at:at + 8], "little")
+    at += 8
+    for token in range(count):
+        size = int.from_bytes(data[at:at + 8], "little")
+        if data[at + 8:at + 8 + size] == name.encode():
+            return token
+        at += 8 + size
+    raise AssertionError(f"{name} is no token")
+
+
 def chat(**body):
     return {"model": "tiny", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 300, "seed": 3, **body}
 
@@ -36,11 +51,22 @@ def events(answer):
     return [json.loads(one) for one in data[:-1]]
 
 
+CONFIG = "".join(f"""
+[[model]]
+name = "{name}"
+path = "models/{name}.gguf"
+threads = 1
+""" for name in ("tiny", "tools"))
+
+
 class Answers(ServeCase):
     def setUp(self):
         super().setUp()
         make_model(self.dir / "models" / "tiny.gguf")
         make_model(self.dir / "models" / "tools.gguf", "--tools")
+        # A random model talks on and on: this makes it call a tool as soon as it may, and end then.
+        self.push = {str(token_id(self.dir / "models" / "tools.gguf", name)): bias
+                     for name, bias in (("[sMASK]", 80), ("<|endoftext|>", 100))}
 
     def ask(self, body, path="/v1/chat/completions"):
         answer = self.server.request("POST", path, body)
@@ -60,7 +86,7 @@ class Answers(ServeCase):
         self.assertLessEqual(len(review["tags"]), 2)
 
     def test_online(self):
-        self.server = self.start_server()
+        self.server = self.start_server(config=CONFIG)
         self.schemas()
         self.choices_and_logprobs()
         self.tools()
@@ -136,7 +162,7 @@ class Answers(ServeCase):
         self.assertIn("no tools", self.refuse(chat(tools=TOOLS), "tools"))
         named = {"type": "function", "function": {"name": "weather"}}
         for choice in ("required", named):
-            body = chat(model="tools", tools=TOOLS, tool_choice=choice, parallel_tool_calls=False)
+            body = chat(model="tools", tools=TOOLS, tool_choice=choice, logit_bias=self.push)
             answer = self.ask(body)["choices"][0]
             self.assertEqual(answer["finish_reason"], "tool_calls", answer)
             (call,) = answer["message"]["tool_calls"]
@@ -168,13 +194,14 @@ class Answers(ServeCase):
                 for seed in (1, 2)]
         self.assertEqual(sure[0], sure[1], "min_p 1 leaves the most probable token")
         self.assertEqual(sure[0], plain[:len(sure[0])])
-        penalised = self.ask(chat(max_tokens=20, temperature=0, ignore_eos=True, repeat_penalty=5))
-        self.assertNotEqual(penalised["choices"][0]["message"]["content"], plain)
+        either = {"120": 100, "121": 99}  # x, or else y
+        penalised = self.ask(chat(max_tokens=2, temperature=0, logit_bias=either, repeat_penalty=10))
+        self.assertEqual(penalised["choices"][0]["message"]["content"], "xy")
 
     def test_in_a_batch_and_a_run(self):
         bodies = {"format": dict(response_format=FORMAT, max_tokens=300),
                   "two": dict(n=2, max_tokens=4, ignore_eos=True, logprobs=True),
-                  "call": dict(tools=TOOLS, tool_choice="required", max_tokens=300),
+                  "call": dict(tools=TOOLS, tool_choice="required", max_tokens=300, logit_bias=self.push),
                   "bad": dict(response_format={"type": "json_schema", "json_schema": {
                       "name": "x", "schema": {"type": "no such type"}}})}
         text = "".join(batch_line(name, "hello", **{"model": "tools", "seed": 1, **body}) + "\n"
@@ -191,7 +218,7 @@ class Answers(ServeCase):
             self.assertEqual(two["model"], "tools")
             self.assertEqual(by_id["call"]["body"]["choices"][0]["finish_reason"], "tool_calls")
 
-        server = self.start_server()
+        server = self.start_server(config=CONFIG)
         batch = server.create_batch(server.upload(text).json()["id"]).json()
         done = server.await_batch(batch["id"])
         self.assertEqual(done["request_counts"], {"total": 4, "completed": 3, "failed": 1})
@@ -203,7 +230,7 @@ class Answers(ServeCase):
         self.assertEqual(self.stop_server(server), 0)
         self.write("in.jsonl", text)
         run = self.run_inferq("run", "in.jsonl", "-o", "out.jsonl", "--model", "models/tools.gguf",
-                              "--on-error", "continue")
+                              "--threads", "1", "--on-error", "continue")
         self.assertIn(run.returncode, (0, 1), run.stderr)
         check(self.lines("out.jsonl") + self.lines("out.errors.jsonl"))
 

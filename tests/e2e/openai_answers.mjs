@@ -1,5 +1,5 @@
 // The official client reads what a local model's answers can look like: schemas, tools, logprobs, several choices.
-// Usage: node openai_answers.mjs BASE_URL MODEL. Prints "ok NAME" for each check; exits with 1 at the first failure.
+// Usage: node openai_answers.mjs BASE_URL MODEL BIAS_TO_CALL. Prints "ok NAME" for each check; exits with 1 at the first failure.
 
 import assert from 'node:assert/strict';
 import {createRequire} from 'node:module';
@@ -8,7 +8,7 @@ const require = createRequire(import.meta.url);
 globalThis.File ??= require('node:buffer').File;  // Node 18 has no global one
 const OpenAI = require('openai').default;
 
-const [baseURL, model] = process.argv.slice(2);
+const [baseURL, model, push] = process.argv.slice(2);
 const client = new OpenAI({baseURL, apiKey: 'none', maxRetries: 0});
 const base = {model, messages: [{role: 'user', content: 'hello'}], max_tokens: 300, seed: 3};
 const schema = {
@@ -37,7 +37,7 @@ const checks = {
   },
 
   async 'calls are whole, also streamed'() {
-    const body = {...base, tools, tool_choice: 'required', parallel_tool_calls: false};
+    const body = {...base, tools, tool_choice: 'required', logit_bias: JSON.parse(push)};
     const {choices: [choice]} = await client.chat.completions.create(body);
     assert.equal(choice.finish_reason, 'tool_calls');
     const [call] = choice.message.tool_calls;

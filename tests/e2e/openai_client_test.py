@@ -1,11 +1,13 @@
 """The npm `openai` client against `inferq serve`, on the machine's Node and on those that INFERQ_NODES names."""
 
+import json
 import os
 import pathlib
 import shutil
 import subprocess
 import unittest
 
+from answers_test import token_id
 from harness import MAKE_GGUF
 from serve_harness import FAKE, ServeCase
 
@@ -48,9 +50,11 @@ class OpenAiClient(ServeCase):
         self.path("models").mkdir()
         subprocess.run([MAKE_GGUF, "--preset", "tiny", "--arch", "glm4", "--tools", "--out",
                         self.path("models/m.gguf")], check=True, stdout=subprocess.DEVNULL)
-        server = self.start_server()
+        push = {token_id(self.path("models/m.gguf"), name): bias
+                for name, bias in (("[sMASK]", 80), ("<|endoftext|>", 100))}
+        server = self.start_server(config='[[model]]\nname = "m"\npath = "models/m.gguf"\nthreads = 1\n')
         for node in nodes():
-            done = subprocess.run([node, ANSWERS, f"{server.url}/v1", "m"], capture_output=True, text=True,
+            done = subprocess.run([node, ANSWERS, f"http://{server.host}:{server.port}/v1", "m", json.dumps(push)], capture_output=True, text=True,
                                   timeout=300, check=False)
             self.assertEqual(done.returncode, 0, f"{node}:\n{done.stdout}{done.stderr}")
             self.assertIn("ok a bad schema is named", done.stdout)

@@ -162,7 +162,7 @@ std::string ToolChatTemplate() {
   {%- for tool in tools -%}
     {{ tool | tojson }}{{ '\n' }}
   {%- endfor -%}
-  {{ 'Call one: <tool_call>\n{"name": ..., "arguments": ...}\n</tool_call>' }}
+  {{ 'Call one: [sMASK]{"name": ..., "arguments": ...}<eop>' }}
 {%- endif -%}
 {%- for message in messages -%}
   {%- if message.role == 'tool' -%}
@@ -174,9 +174,9 @@ std::string ToolChatTemplate() {
     {%- endif -%}
     {%- for tool_call in message.tool_calls -%}
       {%- if not loop.first -%}{{ '\n' }}{%- endif -%}
-      {{ '<tool_call>\n{"name": "' ~ tool_call.function.name ~ '", "arguments": ' }}
+      {{ '[sMASK]{"name": "' ~ tool_call.function.name ~ '", "arguments": ' }}
       {{- tool_call.function.arguments | tojson }}
-      {{- '}\n</tool_call>' }}
+      {{- '}<eop>' }}
     {%- endfor -%}
     {{ '<|endoftext|>' }}
   {%- else -%}

@@ -35,7 +35,7 @@ Vocabulary MakeVocabulary(uint32_t size);
 std::string ChatTemplate();
 
 /// The same with tools: a system message with one JSON object for each, and calls written as
-/// <tool_call>{"name": …, "arguments": …}</tool_call>.
+/// [sMASK]{"name": …, "arguments": …}<eop>, so that one token decides whether there is one.
 std::string ToolChatTemplate();
 
 /// GPT-2's reversible spelling of bytes as printable characters, UTF-8.

@@ -73,10 +73,8 @@ void AnswerBody::Finish(Delta& out) const {
   }
   std::vector<wire::Choice> all;
   for (const Progress& progress : choices_) all.push_back(progress.choice);
-  const wire::Completion head{.id = info_.id,
-                              .created = info_.created,
-                              .model = info_.model,
-                              .usage = ToWire(usage_)};
+  const wire::Completion head{
+      .id = info_.id, .created = info_.created, .model = info_.model, .usage = ToWire(usage_)};
   out.raw_response = wire::CompletionBody(info_.endpoint, head, all);
 }
 

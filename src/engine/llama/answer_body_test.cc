@@ -35,7 +35,8 @@ SequenceDelta Text(uint32_t choice, std::string text) {
 SequenceDelta End(uint32_t choice, FinishReason reason, uint64_t tokens, std::string text = "") {
   SequenceDelta delta = Text(choice, std::move(text));
   delta.finish_reason = reason;
-  delta.usage = {.prompt_tokens = 10, .completion_tokens = tokens, .cached_tokens = choice ? 9u : 4u};
+  delta.usage = {
+      .prompt_tokens = 10, .completion_tokens = tokens, .cached_tokens = choice ? 9u : 4u};
   return delta;
 }
 
@@ -89,8 +90,9 @@ TEST(AnswerBody, StreamsTheChoices) {
   ASSERT_THAT(out.raw_chunks, SizeIs(2)) << "role and text, and nothing for no text";
   const auto text = wire::ParseJson(out.raw_chunks[1]);
   EXPECT_EQ(text->Find("choices")->Elements()[0].Find("index")->AsInteger(), 1);
-  EXPECT_EQ(text->Find("choices")->Elements()[0].Find("logprobs")->Find("content")->Elements().size(),
-            1u);
+  EXPECT_EQ(
+      text->Find("choices")->Elements()[0].Find("logprobs")->Find("content")->Elements().size(),
+      1u);
   SequenceDelta calls = End(0, FinishReason::kToolCalls, 3);
   calls.tool_calls = {{"c", "f", "{}"}};
   body.Add(std::move(calls), out);

@@ -68,8 +68,7 @@ class AnswerFormatTest : public ::testing::Test {
   }
 
   static std::unique_ptr<Model> Load(const std::string& path) {
-    auto model =
-        Model::Load({.path = path, .slots = 4, .context_tokens = kContext, .threads = 1});
+    auto model = Model::Load({.path = path, .slots = 4, .context_tokens = kContext, .threads = 1});
     EXPECT_TRUE(model.has_value()) << model.error().message();
     return *std::move(model);
   }
@@ -172,8 +171,8 @@ bool Follows(JsonValue value, JsonValue schema) {
     case JsonType::kNumber:
       return WithinBounds(schema, "minimum", "maximum", *value.AsDouble());
     case JsonType::kString: {
-      const auto characters = std::ranges::count_if(
-          *value.AsString(), [](char c) { return (c & 0xC0) != 0x80; });
+      const auto characters =
+          std::ranges::count_if(*value.AsString(), [](char c) { return (c & 0xC0) != 0x80; });
       return WithinBounds(schema, "minLength", "maxLength", static_cast<double>(characters));
     }
     default:
@@ -222,8 +221,8 @@ TEST_F(AnswerFormatTest, AnswersFollowTheirSchema) {
 
 TEST_F(AnswerFormatTest, ASchemaHoldsWithEveryWayOfSampling) {
   const std::vector<SamplingParams> ways{
-      {.top_p = 0.3},          {.top_k = 3},
-      {.min_p = 0.9},          {.temperature = 0, .repeat_penalty = 1.5},
+      {.top_p = 0.3},           {.top_k = 3},
+      {.min_p = 0.9},           {.temperature = 0, .repeat_penalty = 1.5},
       {.frequency_penalty = 2}, {.temperature = 0, .logit_bias = {{.token = 65, .bias = 100}}}};
   for (const SamplingParams& sampling : ways) {
     GenerateRequest request = Chat("give me json", 1);
@@ -287,7 +286,8 @@ TEST_F(AnswerFormatTest, BadSchemasAndGrammarsAreTheRequestsFault) {
   EXPECT_EQ(answer.error->code, base::Code::kInvalidArgument);
   EXPECT_EQ(answer.error->param, "body.response_format.json_schema.schema");
   request.json_schema.clear();
-  for (const char* grammar : {"root :=", "top ::= \"a\"", "root ::= root \"a\"", "root ::= other"}) {
+  for (const char* grammar :
+       {"root :=", "top ::= \"a\"", "root ::= root \"a\"", "root ::= other"}) {
     request.grammar = grammar;
     answer = Run(*plain_, request);
     ASSERT_TRUE(answer.error) << grammar;
@@ -316,13 +316,13 @@ TEST_F(AnswerFormatTest, ABiasDecides) {
 // --- Several choices ---
 
 TEST_F(AnswerFormatTest, ChoicesHaveSeedsOfTheirOwn) {
-  GenerateRequest request = Chat("tell", 1, 12);
+  GenerateRequest request = Chat("tell", 2, 12);
   request.n = 3;
   const auto all = RunAll(*plain_, request);
   ASSERT_EQ(all.size(), 3u);
   std::set<std::string> texts;
   for (const auto& [choice, answer] : all) {
-    GenerateRequest alone = Chat("tell", 1, 12);
+    GenerateRequest alone = Chat("tell", 2, 12);
     *alone.sampling.seed += choice;
     EXPECT_EQ(answer.text, Run(*plain_, alone).text) << choice;
     EXPECT_TRUE(answer.finish_reason);
@@ -370,8 +370,8 @@ TEST_F(AnswerFormatTest, LogprobsAreThoseOfTheRawLogits) {
     EXPECT_EQ(told.token.bytes, plain_->Piece(chosen[i], true));
     ASSERT_EQ(told.top.size(), 3u);
     EXPECT_GE(told.top[0].logprob, told.top[1].logprob);
-    EXPECT_NEAR(told.top[0].logprob,
-                double{*std::ranges::max_element(rows[i])} - std::log(sum), 1e-4);
+    EXPECT_NEAR(told.top[0].logprob, double{*std::ranges::max_element(rows[i])} - std::log(sum),
+                1e-4);
     text += told.token.bytes;
   }
   EXPECT_THAT(wire::RepairUtf8(text), answer.text);
@@ -403,6 +403,21 @@ constexpr const char* kTools =
         "minimum":1,"maximum":9}},"required":["city","days"],"additionalProperties":false}}},
       {"type":"function","function":{"name":"now","parameters":{"type":"object","properties":{}}}}])";
 
+llama_token Special(const Model& model, std::string_view name) {
+  llama_token token = 0;
+  EXPECT_EQ(llama_tokenize(model.vocab(), name.data(), static_cast<int32_t>(name.size()), &token, 1,
+                           false, true),
+            1)
+      << name;
+  return token;
+}
+
+// A random model talks on and on: makes it call as soon as it may, and end then.
+void PushToCall(const Model& model, GenerateRequest& request) {
+  request.sampling.logit_bias = {{.token = Special(model, "[sMASK]"), .bias = 80},
+                                 {.token = Special(model, "<|endoftext|>"), .bias = 100}};
+}
+
 GenerateRequest WithTools(wire::ToolChoice choice, double temperature = 1) {
   GenerateRequest request = Chat("How is Rome?", temperature);
   request.tools = kTools;
@@ -415,7 +430,7 @@ TEST_F(AnswerFormatTest, RequiredCallsAreMade) {
     for (uint64_t seed : {1u, 2u, 3u, 4u}) {
       GenerateRequest request = WithTools(wire::ToolChoice::kRequired, temperature);
       request.sampling.seed = seed;
-      request.parallel_tool_calls = false;
+      PushToCall(*tools_, request);
       const Whole answer = Run(*tools_, request);
       ASSERT_FALSE(answer.error) << answer.error->message;
       ASSERT_EQ(answer.calls.size(), 1u) << answer.text;
@@ -433,8 +448,9 @@ TEST_F(AnswerFormatTest, RequiredCallsAreMade) {
 }
 
 TEST_F(AnswerFormatTest, CallsThatTheModelMakesByItselfAreFound) {
-  const std::string said = "Let me see.\n<tool_call>\n{\"name\": \"weather\", \"arguments\": "
-                           "{\"city\": \"Rome\", \"days\": 2}}\n</tool_call>";
+  const std::string said =
+      "Let me see. [sMASK]{\"name\": \"weather\", \"arguments\": "
+      "{\"city\": \"Rome\", \"days\": 2}}<eop>";
   const auto tokens = tools_->Prepare(Plain(said, 0, 1))->tokens;
   size_t next = 0;
   const GenerateRequest request = WithTools(wire::ToolChoice::kAuto);
@@ -453,6 +469,19 @@ TEST_F(AnswerFormatTest, CallsThatTheModelMakesByItselfAreFound) {
   EXPECT_EQ(last.tool_calls[0].name, "weather");
   EXPECT_EQ(wire::CompactJson(*wire::ParseJson(std::string_view(last.tool_calls[0].arguments))),
             R"({"city":"Rome","days":2})");
+}
+
+TEST_F(AnswerFormatTest, ACallFollowsItsSchemaFromItsFirstTokenOn) {
+  for (uint64_t seed : {1u, 2u, 3u, 4u, 5u}) {
+    GenerateRequest request = WithTools(wire::ToolChoice::kAuto, 2);
+    request.sampling.seed = seed;
+    request.sampling.logit_bias = {{.token = Special(*tools_, "[sMASK]"), .bias = 100}};
+    const Whole answer = Run(*tools_, request);
+    ASSERT_FALSE(answer.error) << answer.error->message;
+    ASSERT_FALSE(answer.calls.empty()) << answer.text;
+    const auto arguments = wire::ParseJson(answer.calls[0].arguments);
+    EXPECT_TRUE(arguments) << answer.calls[0].arguments;
+  }
 }
 
 TEST_F(AnswerFormatTest, TextWithoutCallsStaysText) {
@@ -482,7 +511,7 @@ TEST_F(AnswerFormatTest, ToolsAndCallsReachTheTemplate) {
        .tool_calls = {{.id = "c", .name = "now", .arguments = R"({"zone":"CET"})"}}});
   request.messages.push_back({.role = "tool", .content = "12:00", .tool_call_id = "c"});
   const std::string shown = Shown(*tools_, request);
-  EXPECT_THAT(shown, HasSubstr("<tool_call>\n{\"name\": \"now\", \"arguments\": {\"zone\": \"CET\"}}"));
+  EXPECT_THAT(shown, HasSubstr("[sMASK]{\"name\": \"now\", \"arguments\": {\"zone\": \"CET\"}}"));
   EXPECT_THAT(shown, HasSubstr("<tool_response>\n12:00\n</tool_response>"));
 }
 
@@ -496,7 +525,8 @@ TEST_F(AnswerFormatTest, ATemplateWithoutToolsRefusesThem) {
   none.max_tokens = 3;
   EXPECT_FALSE(Run(*plain_, none).error) << "what is not used is no harm";
   GenerateRequest earlier = Chat("?", 0, 3);
-  earlier.messages.push_back({.role = "assistant", .content = "", .tool_calls = {{"c", "f", "{}"}}});
+  earlier.messages.push_back(
+      {.role = "assistant", .content = "", .tool_calls = {{"c", "f", "{}"}}});
   answer = Run(*plain_, earlier);
   ASSERT_TRUE(answer.error);
   EXPECT_EQ(answer.error->param, "body.messages");

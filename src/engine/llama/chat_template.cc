@@ -141,7 +141,7 @@ Result<ChatTemplate> ChatTemplate::Load(const llama_model* model) {
     loaded.templates_.reset(templates.release());
     auto caps = common_chat_templates_get_caps(loaded.templates_.get());
     loaded.tool_calls_ = caps["supports_tool_calls"];
-    loaded.tools_ = caps["supports_tools"] && loaded.tool_calls_;
+    loaded.tools_ = caps["supports_tools"];
     loaded.parallel_ = caps["supports_parallel_tool_calls"];
     return loaded;
   } catch (const std::exception& error) {
@@ -153,7 +153,7 @@ Result<ChatTemplate> ChatTemplate::Load(const llama_model* model) {
 Result<> ChatTemplate::CheckTools(const GenerateRequest& request) const {
   const bool earlier_calls = std::ranges::any_of(
       request.messages, [](const ChatMessage& m) { return !m.tool_calls.empty(); });
-  if (earlier_calls && !tool_calls_) {
+  if (earlier_calls && !tool_calls_ && !tools_) {
     return Refused("body.messages", "this model's chat template cannot show calls of tools.");
   }
   if (request.tools.empty() || request.tool_choice == wire::ToolChoice::kNone) return {};
@@ -201,6 +201,9 @@ Result<std::string> ChatTemplate::Apply(const common_chat_templates_inputs& inpu
                                         AnswerFormat& format) const {
   common_chat_params params = common_chat_templates_apply(templates_.get(), inputs);
   if (inputs.force_pure_content) return std::move(params.prompt);
+  if (params.grammar.empty() && !tool_calls_) {
+    return Refused("body.tools", "this model's chat template does not say how tools are called.");
+  }
   GrammarSource source{.gbnf = params.grammar, .lazy = params.grammar_lazy};
   for (const std::string& text : params.preserved_tokens) {
     const auto tokens = common_tokenize(vocab_, text, false, true);

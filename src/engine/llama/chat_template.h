@@ -36,8 +36,8 @@ class ChatTemplate {
 
   const llama_vocab* vocab_ = nullptr;
   std::unique_ptr<common_chat_templates, Free> templates_;
-  bool tools_ = false;       // it shows tools and how they are called
-  bool tool_calls_ = false;  // it shows earlier calls
+  bool tools_ = false;       // it shows tools
+  bool tool_calls_ = false;  // and earlier calls,
   bool parallel_ = false;    // and several at once
 };
 

@@ -148,8 +148,8 @@ double MassOf(std::span<const uint32_t> ids, std::span<const float> weights) {
 }
 
 // Sorts many tokens coarsely by their logit: first those that certainly belong to the heaviest
-// `wanted`, then the doubtful; the others are dropped. @return how many are certain; `wanted` is what
-// the doubtful ones have to add.
+// `wanted`, then the doubtful; the others are dropped. @return how many are certain; `wanted` is
+// what the doubtful ones have to add.
 size_t KeepProbable(std::span<const float> logits, float greatest, double& wanted,
                     DrawScratch& scratch) {
   constexpr size_t kBuckets = 2048;
@@ -170,12 +170,10 @@ size_t KeepProbable(std::span<const float> logits, float greatest, double& wante
 
 // Cuts scratch.found to the fewest, most probable ones that weigh `wanted` together: halves the
 // doubtful part until it is one token.
-void KeepMass(std::span<const float> logits, float greatest, double wanted,
-              DrawScratch& scratch) {
+void KeepMass(std::span<const float> logits, float greatest, double wanted, DrawScratch& scratch) {
   constexpr size_t kMany = 512;
   // The ones before it are in.
-  size_t begin =
-      scratch.found.size() > kMany ? KeepProbable(logits, greatest, wanted, scratch) : 0;
+  size_t begin = scratch.found.size() > kMany ? KeepProbable(logits, greatest, wanted, scratch) : 0;
   size_t end = scratch.found.size();
   while (end - begin > 1) {
     const size_t middle = begin + (end - begin) / 2;
@@ -265,9 +263,8 @@ size_t Draw(std::span<const float> logits, const DrawRules& rules, base::Rng& rn
   if (!cut && rules.top_p >= 1 && rules.min_p <= 0) {
     return DrawFromAll(logits, greatest, factor, rng, scratch);
   }
-  const float floor = rules.min_p > 0
-                          ? greatest + std::log(static_cast<float>(rules.min_p))
-                          : -kInfinity;
+  const float floor =
+      rules.min_p > 0 ? greatest + std::log(static_cast<float>(rules.min_p)) : -kInfinity;
   if (cut) {
     FindTopK(logits, rules.top_k, scratch);
     if (rules.top_p < 1) KeepNucleus(logits, greatest, rules.top_p, scratch);

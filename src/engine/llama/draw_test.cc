@@ -136,8 +136,8 @@ TEST(Draw, NeverTakesTheImpossible) {
 TEST(Draw, IsDefinedForOddInput) {
   base::Rng rng(3);
   DrawScratch scratch;
-  for (const DrawRules& rules : {DrawRules{}, DrawRules{.top_k = 3}, DrawRules{.top_p = 0.5},
-                                 DrawRules{.min_p = 0.5}}) {
+  for (const DrawRules& rules :
+       {DrawRules{}, DrawRules{.top_k = 3}, DrawRules{.top_p = 0.5}, DrawRules{.min_p = 0.5}}) {
     EXPECT_EQ(Draw(std::vector<float>(100, NAN), rules, rng, scratch), 0u);
     EXPECT_EQ(Draw(std::vector<float>(100, -kInfinity), rules, rng, scratch), 0u);
     std::vector<float> logits(100, NAN);
@@ -154,8 +154,7 @@ TEST(TopK, AreTheGreatestInOrder) {
     const std::vector<float> logits = RandomLogits(size, 3, size);
     for (size_t k : {size_t{1}, size_t{20}, size}) {
       const auto found = TopK(logits, k, scratch);
-      const std::vector<size_t> expected =
-          PlainCut(logits, {.top_k = static_cast<uint32_t>(k)});
+      const std::vector<size_t> expected = PlainCut(logits, {.top_k = static_cast<uint32_t>(k)});
       EXPECT_EQ(std::vector<size_t>(found.begin(), found.end()), expected);
     }
   }

@@ -18,11 +18,10 @@ Result<Grammar> Grammar::Make(const llama_vocab* vocab, const GrammarSource& sou
   std::vector<const char*> patterns;
   for (const std::string& pattern : source.patterns) patterns.push_back(pattern.c_str());
   try {
-    Ptr sampler(source.lazy
-                    ? llama_sampler_init_grammar_lazy_patterns(
-                          vocab, source.gbnf.c_str(), "root", patterns.data(), patterns.size(),
-                          source.tokens.data(), source.tokens.size())
-                    : llama_sampler_init_grammar(vocab, source.gbnf.c_str(), "root"));
+    Ptr sampler(source.lazy ? llama_sampler_init_grammar_lazy_patterns(
+                                  vocab, source.gbnf.c_str(), "root", patterns.data(),
+                                  patterns.size(), source.tokens.data(), source.tokens.size())
+                            : llama_sampler_init_grammar(vocab, source.gbnf.c_str(), "root"));
     if (!sampler || source.gbnf.empty()) {
       return Fail(Code::kInvalidArgument,
                   "the grammar cannot be read; it must be GBNF with a rule 'root', without left "

@@ -32,12 +32,12 @@ wire::StreamInfo InfoOf(const Request& request, bool include_usage, base::WallTi
   const bool chat = request.endpoint == Endpoint::kChatCompletions;
   std::string_view id = request.id;
   if (id.starts_with(kAttempt)) id.remove_prefix(kAttempt.size());
-  return {.endpoint = request.endpoint,
-          .id = fmt::format("{}-{}", chat ? "chatcmpl" : "cmpl", id),
-          .created =
-              std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count(),
-          .model = request.model,
-          .include_usage = include_usage};
+  return {
+      .endpoint = request.endpoint,
+      .id = fmt::format("{}-{}", chat ? "chatcmpl" : "cmpl", id),
+      .created = std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count(),
+      .model = request.model,
+      .include_usage = include_usage};
 }
 
 }  // namespace

@@ -88,7 +88,7 @@ struct SequenceDelta {
   std::string text;     ///< Valid UTF-8.
   uint64_t tokens = 0;
   std::optional<FinishReason> finish_reason;
-  Usage usage;  ///< With finish_reason.
+  Usage usage;                                    ///< With finish_reason.
   std::vector<wire::ToolCall> tool_calls = {};    ///< With finish_reason.
   std::vector<wire::TokenLogprob> logprobs = {};  ///< Of the tokens whose text is out now.
   std::optional<RequestError> error;

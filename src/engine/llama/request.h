@@ -49,8 +49,8 @@ struct GenerateRequest {
   bool ignore_eos = false;             ///< Go on when the model wants to end.
   uint32_t n = 1;                      ///< Answers to the same prompt, [1, kMaxChoices].
   bool interactive = false;            ///< Somebody waits for the answer: it goes first.
-  bool logprobs = false;       ///< Tell the tokens' logarithmic probabilities, by the raw logits,
-  uint32_t top_logprobs = 0;   ///< and those of so many others.
+  bool logprobs = false;         ///< Tell the tokens' logarithmic probabilities, by the raw logits,
+  uint32_t top_logprobs = 0;     ///< and those of so many others.
   std::string json_schema = {};  ///< The answer is a value that it describes.
   std::string grammar = {};      ///< The answer follows this GBNF.
   std::string tools = {};        ///< JSON array of OpenAI's function tools.

@@ -1,11 +1,10 @@
 // Microseconds for one token of one sequence, over logits shaped like a language model's: a few
 // probable tokens above a broad hill. `flat` is the worst case, random weights.
 
-#include "engine/llama/sampler.h"
-
 #include <benchmark/benchmark.h>
 
 #include "base/rng.h"
+#include "engine/llama/sampler.h"
 
 namespace inferq::engine::llama {
 namespace {

@@ -386,7 +386,8 @@ TEST_P(StepLoopTest, AStopStringAcrossTokensCutsTheText) {
 }
 
 TEST_P(StepLoopTest, CharactersAreNeverCut) {
-  const auto forced = model_->Prepare(Plain("龘😀龘é😀"))->tokens;  // rare ones are several tokens each
+  const auto forced =
+      model_->Prepare(Plain("龘😀龘é😀"))->tokens;  // rare ones are several tokens each
   size_t next = 0;
   StepHooks hooks;
   hooks.on_logits = [&](uint64_t, std::span<const float>, llama_token) { return forced[next++]; };
