@@ -278,6 +278,24 @@ TEST_F(AnswerFormatTest, OnlyEndTokensComeAfterTheEndOfAGrammar) {
   EXPECT_TRUE(plain_->IsEnd(sampler.Sample(logits, scratch)));
 }
 
+// Their names would count as text, but nobody would see them.
+TEST_F(AnswerFormatTest, ControlTokensAreNoTextForAGrammar) {
+  const auto control = plain_->Prepare(Chat("?", 0))->tokens.front();
+  ASSERT_TRUE(llama_vocab_is_control(plain_->vocab(), control));
+  GrammarSource source{.gbnf = "root ::= [^x]*"};
+  const auto hidden = Grammar::Make(plain_->vocab(), source);
+  EXPECT_FALSE(hidden->Allows(control));
+  EXPECT_TRUE(hidden->Allows('a'));
+  std::vector<float> logits(plain_->facts().vocabulary, 1.0F);
+  std::vector<llama_token_data> scratch;
+  hidden->Constrain(logits, scratch);
+  EXPECT_TRUE(std::isinf(logits[static_cast<size_t>(control)]));
+  EXPECT_TRUE(std::isinf(logits['x']));
+  EXPECT_EQ(logits['a'], 1.0F);
+  source.visible = {control};
+  EXPECT_TRUE(Grammar::Make(plain_->vocab(), source)->Allows(control));
+}
+
 TEST_F(AnswerFormatTest, BadSchemasAndGrammarsAreTheRequestsFault) {
   GenerateRequest request = Chat("?", 0);
   request.json_schema = R"({"type":"no such type"})";
