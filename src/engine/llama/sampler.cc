@@ -9,7 +9,7 @@ namespace {
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
 // Refused tokens after which the grammar looks at all of them at once.
-constexpr int kTries = 8;
+constexpr int kTries = 16;
 
 }  // namespace
 
