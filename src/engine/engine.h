@@ -80,6 +80,9 @@ class Generation {
 /// How much an engine can take.
 struct Capacity {
   uint32_t slots = 1;  ///< Requests that run at once.
+  /// Requests that it likes to know beside those, to choose from them which goes next: those that
+  /// begin alike, one after the other.
+  uint32_t ahead = 0;
   uint32_t running = 0;
   uint64_t context_tokens = 0;  ///< Longest prompt plus output of one request; 0: unknown.
   bool ready = false;           ///< Answers now. False while loading, restarting or unreachable.

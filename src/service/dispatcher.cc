@@ -1,5 +1,6 @@
 #include "service/dispatcher.h"
 
+#include <algorithm>
 #include <vector>
 
 namespace inferq::service {
@@ -70,7 +71,7 @@ Awaitable<void> Dispatcher::ClaimLoop(Slots& slots) {
     if (!co_await WaitForRoom(slots)) continue;
     queue::ClaimRequest request{.worker = options_.worker,
                                 .lanes = {options_.lane},
-                                .max_tasks = slots.size - slots.taken,
+                                .max_tasks = RoomFor(slots),
                                 .lease = options_.lease,
                                 .wait_until = runtime_.clock().Steady() + kPollInterval,
                                 .interactive_only = slots.interactive_only};
@@ -86,10 +87,16 @@ Awaitable<void> Dispatcher::ClaimLoop(Slots& slots) {
 // @return true when a task may be claimed now; else waits a little.
 Awaitable<bool> Dispatcher::WaitForRoom(const Slots& slots) {
   CheckEngine();
-  bool room = slots.taken < slots.size && alone_ == 0;
+  bool room = RoomFor(slots) > 0 && alone_ == 0;
   if (room && engine_.capacity().ready && !stopping()) co_return true;
   co_await changed_.WaitUntil(runtime_.clock().Steady() + kPollInterval);
   co_return false;
+}
+
+// An engine that chooses what goes next among those it knows is given more than it can run.
+uint32_t Dispatcher::RoomFor(const Slots& slots) const {
+  uint32_t size = slots.size + (slots.interactive_only ? 0 : engine_.capacity().ahead);
+  return size - std::min(size, slots.taken);
 }
 
 void Dispatcher::CheckEngine() {

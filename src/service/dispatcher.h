@@ -58,7 +58,7 @@ class TaskHandler {
 struct DispatcherOptions {
   std::string worker = "local";
   std::string lane;
-  uint32_t concurrency = 1;  ///< Tasks under way at once, >= 1.
+  uint32_t concurrency = 1;  ///< Tasks that run at once, >= 1; Capacity::ahead more are claimed.
   uint32_t reserved = 0;     ///< Of these, kept for interactive tasks; below concurrency.
   base::Micros lease{30'000'000};
   base::Micros renew_every{5'000'000};
@@ -119,6 +119,7 @@ class Dispatcher {
 
   bool stopping() const { return draining_ || fatal_.has_value(); }
   Awaitable<void> ClaimLoop(Slots& slots);
+  uint32_t RoomFor(const Slots& slots) const;
   Awaitable<bool> WaitForRoom(const Slots& slots);
   Awaitable<void> RunTask(queue::ClaimedTask task, Slots& slots);
   Awaitable<void> Execute(queue::ClaimedTask task, std::shared_ptr<Running> running, Slots& slots);

@@ -29,19 +29,19 @@ uint64_t CharactersIn(std::string_view utf8) {
 
 }  // namespace
 
-Answer::Answer(const Model& model, const GenerateRequest& request, const Prepared& prompt,
-               uint64_t max_new, uint32_t choice)
+Answer::Answer(const Model& model, const GenerateRequest& request, const AnswerFormat& format,
+               std::span<const llama_token> prompt, uint64_t max_new, uint32_t choice)
     : model_(model),
       max_new_(max_new),
-      ignore_eos_(request.ignore_eos && !prompt.format->grammar),
+      ignore_eos_(request.ignore_eos && !format.grammar),
       choice_(choice),
-      visible_(prompt.format->visible),
-      sampler_(ParamsOf(request, choice), CopyOf(prompt.format->grammar)),
-      stop_(Stops(request, *prompt.format)),
-      tools_(prompt.format->tools),
+      visible_(format.visible),
+      sampler_(ParamsOf(request, choice), CopyOf(format.grammar)),
+      stop_(Stops(request, format)),
+      tools_(format.tools),
       logprobs_(request.logprobs),
       top_logprobs_(request.top_logprobs) {
-  sampler_.AcceptPrompt(prompt.tokens);
+  sampler_.AcceptPrompt(prompt);
 }
 
 llama_token Answer::Choose(std::span<const float> logits, Sampler::Candidates& scratch) {

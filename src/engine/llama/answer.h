@@ -23,11 +23,11 @@ namespace inferq::engine::llama {
 class Answer {
  public:
   /// @param model    outlives it.
-  /// @param request  with its prepared prompt.
+  /// @param format   of the request's prompt, and the prompt's tokens.
   /// @param max_new  tokens that it may generate, >= 1.
   /// @param choice   which of the request's `n` answers: each has a seed of its own.
-  Answer(const Model& model, const GenerateRequest& request, const Prepared& prompt,
-         uint64_t max_new, uint32_t choice = 0);
+  Answer(const Model& model, const GenerateRequest& request, const AnswerFormat& format,
+         std::span<const llama_token> prompt, uint64_t max_new, uint32_t choice = 0);
 
   /// @param logits  [vocabulary], of the last token.
   /// @return LLAMA_TOKEN_NULL: the answer's grammar knows no way on; Take it like any other.

@@ -73,7 +73,7 @@ class AnswerFormatTest : public ::testing::Test {
     return *std::move(model);
   }
 
-  static std::map<uint32_t, Whole> RunAll(const Model& model, GenerateRequest request,
+  static std::map<uint32_t, Whole> RunAll(Model& model, GenerateRequest request,
                                           StepHooks hooks = {}) {
     StepLoop loop(model, std::move(hooks));
     loop.Submit(1, std::move(request));
@@ -96,7 +96,7 @@ class AnswerFormatTest : public ::testing::Test {
     }
     return all;
   }
-  static Whole Run(const Model& model, GenerateRequest request) {
+  static Whole Run(Model& model, GenerateRequest request) {
     return RunAll(model, std::move(request))[0];
   }
 
@@ -366,7 +366,7 @@ TEST_F(AnswerFormatTest, LogprobsAreThoseOfTheRawLogits) {
   std::vector<std::vector<float>> rows;
   std::vector<llama_token> chosen;
   StepHooks hooks;
-  hooks.on_logits = [&](uint64_t, std::span<const float> logits, llama_token token) {
+  hooks.on_logits = [&](const Sequence&, std::span<const float> logits, llama_token token) {
     rows.emplace_back(logits.begin(), logits.end());
     chosen.push_back(token);
     return token;
@@ -474,7 +474,7 @@ TEST_F(AnswerFormatTest, CallsThatTheModelMakesByItselfAreFound) {
   const GenerateRequest request = WithTools(wire::ToolChoice::kAuto);
   const auto prepared = tools_->Prepare(request);
   ASSERT_TRUE(prepared) << prepared.error().message();
-  Answer answer(*tools_, request, *prepared, 500);
+  Answer answer(*tools_, request, *prepared->format, prepared->tokens, 500);
   SequenceDelta last;
   while (!last.finish_reason && next <= tokens.size()) {
     last = answer.Take(next < tokens.size() ? tokens[next] : llama_vocab_eos(tools_->vocab()));

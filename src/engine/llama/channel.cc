@@ -14,6 +14,7 @@ using base::Result;
 
 Result<> Channel::Send(const Message& message) {
   INFERQ_ASSIGN(const std::string frame, EncodeFrame(message));
+  base::MutexLock lock(sending_);  // whole frames
   for (std::string_view rest = frame; !rest.empty();) {
     const ssize_t sent = ::send(fd_, rest.data(), rest.size(), MSG_NOSIGNAL);
     if (sent < 0 && errno == EINTR) continue;
@@ -36,18 +37,18 @@ Result<Message> Channel::Receive() {
   }
 }
 
-void Inbox::Push(Message message) {
+void Inbox::Push(Order order) {
   {
     base::MutexLock lock(mu_);
-    messages_.push_back(std::move(message));
+    orders_.push_back(std::move(order));
   }
   filled_.NotifyOne();
 }
 
-std::vector<Message> Inbox::Take(bool wait) {
+std::vector<Order> Inbox::Take(bool wait) {
   base::MutexLock lock(mu_);
-  while (wait && messages_.empty()) filled_.Wait(mu_);
-  return std::exchange(messages_, {});
+  while (wait && orders_.empty()) filled_.Wait(mu_);
+  return std::exchange(orders_, {});
 }
 
 }  // namespace inferq::engine::llama

@@ -1,15 +1,17 @@
 #pragma once
 
+#include <variant>
 #include <vector>
 
 #include "base/error.h"
 #include "base/mutex.h"
+#include "engine/llama/preparer.h"
 #include "engine/llama/protocol.h"
 
 namespace inferq::engine::llama {
 
-/// The child's end of the connection: blocking frames over a socket. One reading thread, one
-/// writing thread.
+/// The child's end of the connection: blocking frames over a socket. One reading thread, any
+/// writing ones.
 class Channel {
  public:
   explicit Channel(int fd) : fd_(fd) {}
@@ -22,21 +24,25 @@ class Channel {
 
  private:
   int fd_;
+  base::Mutex sending_;
   FrameReader frames_;
 };
 
-/// Messages on their way from the reading thread to the step thread. Unbounded: the server limits
-/// how many requests it sends. Any thread may call.
+/// What the step thread is to do next.
+using Order = std::variant<Prepared, Cancel, Stop>;
+
+/// Orders on their way to the step thread. Unbounded: the server limits how many requests it sends.
+/// Any thread may call.
 class Inbox {
  public:
-  void Push(Message message);
+  void Push(Order order);
   /// Everything that has come. With `wait`, sleeps until there is something.
-  std::vector<Message> Take(bool wait);
+  std::vector<Order> Take(bool wait);
 
  private:
   base::Mutex mu_;
   base::CondVar filled_;
-  std::vector<Message> messages_ GUARDED_BY(mu_);
+  std::vector<Order> orders_ GUARDED_BY(mu_);
 };
 
 }  // namespace inferq::engine::llama

@@ -33,7 +33,8 @@ std::vector<std::string> ArgumentsOf(const LlamaOptions& options) {
           "--kv-tokens",  std::to_string(options.kv_tokens),
           "--threads",    std::to_string(options.threads),
           "--batch",      std::to_string(options.batch_tokens),
-          "--gpu-layers", std::to_string(options.gpu_layers)};
+          "--gpu-layers", std::to_string(options.gpu_layers),
+          "--cache",      options.cache};
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <map>
 #include <string>
 #include <thread>
 #include <variant>
@@ -17,6 +18,7 @@
 #include "engine/llama/channel.h"
 #include "engine/llama/exit_codes.h"
 #include "engine/llama/model.h"
+#include "engine/llama/preparer.h"
 #include "engine/llama/protocol.h"
 #include "engine/llama/step_loop.h"
 
@@ -41,40 +43,41 @@ void SendOrEnd(Channel& channel, const Message& message) {
 }
 
 // Reads what the server wants, until it says stop or is gone.
-void ReadMessages(Channel& channel, Inbox& inbox) {
+void ReadMessages(Channel& channel, Preparer& preparer, Inbox& inbox) {
   pthread_setname_np(pthread_self(), "reader");
   for (;;) {
     auto message = channel.Receive();
     if (!message && message.error().code() == base::Code::kDataLoss)
       EndNow(kExitProtocol, message.error());
     if (!message) EndNow(kExitStopped);
-    const bool stop = std::holds_alternative<Stop>(*message);
-    inbox.Push(*std::move(message));
-    if (stop) return;
+    if (auto* submit = std::get_if<Submit>(&*message)) preparer.Submit(std::move(*submit));
+    if (auto* cancel = std::get_if<Cancel>(&*message)) inbox.Push(*cancel);
+    if (std::holds_alternative<Stop>(*message)) return inbox.Push(Stop{});
   }
 }
 
 // @return false at Stop.
-bool Apply(Message message, StepLoop& loop) {
-  if (auto* submit = std::get_if<Submit>(&message))
-    loop.Submit(submit->id, std::move(submit->request));
-  if (auto* cancel = std::get_if<Cancel>(&message)) loop.Cancel(cancel->id);
-  return !std::holds_alternative<Stop>(message);
+bool Apply(Order order, StepLoop& loop) {
+  if (auto* prepared = std::get_if<Prepared>(&order))
+    loop.Submit(prepared->id, std::move(prepared->request), std::move(prepared->prompt));
+  if (auto* cancel = std::get_if<Cancel>(&order)) loop.Cancel(cancel->id);
+  return !std::holds_alternative<Stop>(order);
 }
 
-void RunSteps(Channel& channel, Inbox& inbox, const Model& model) {
+void RunSteps(Channel& channel, Inbox& inbox, Model& model) {
   pthread_setname_np(pthread_self(), "step");
   StepHooks hooks;
   hooks.on_start = [&channel](uint64_t id) { SendOrEnd(channel, Started{{id}}); };
+  hooks.on_park = [&channel](uint64_t id) { SendOrEnd(channel, Parked{{id}}); };
   StepLoop loop(model, std::move(hooks));
   for (;;) {
-    for (Message& message : inbox.Take(!loop.HasWork())) {
-      if (!Apply(std::move(message), loop)) return;
+    for (Order& order : inbox.Take(!loop.HasWork())) {
+      if (!Apply(std::move(order), loop)) return;
     }
     if (!loop.HasWork()) continue;
     auto deltas = loop.Step();
     if (!deltas) EndNow(kExitContext, deltas.error());
-    SendOrEnd(channel, Step{*std::move(deltas)});
+    SendOrEnd(channel, Step{*std::move(deltas), loop.stats()});
   }
 }
 
@@ -91,8 +94,15 @@ int Run(const Arguments& arguments) {
   }
   SendOrEnd(channel, (*model)->facts());
   Inbox inbox;
-  std::thread reader(ReadMessages, std::ref(channel), std::ref(inbox));
-  std::thread step(RunSteps, std::ref(channel), std::ref(inbox), std::cref(**model));
+  Preparer::Hooks hooks;
+  hooks.on_start = [&channel](uint64_t id) { SendOrEnd(channel, Started{{id}}); };
+  hooks.on_ready = [&channel, &inbox](Prepared prepared) {
+    SendOrEnd(channel, Parked{{prepared.id}});
+    inbox.Push(std::move(prepared));
+  };
+  Preparer preparer(**model, std::move(hooks));
+  std::thread reader(ReadMessages, std::ref(channel), std::ref(preparer), std::ref(inbox));
+  std::thread step(RunSteps, std::ref(channel), std::ref(inbox), std::ref(**model));
   step.join();
   reader.join();
   return kExitStopped;
@@ -113,6 +123,11 @@ int Main(int argc, char** argv) {
                  "Tokens of all slots together, 0: slots * context");
   app.add_option("--threads", model.threads, "Threads of a step, 0: physical cores");
   app.add_option("--batch", model.batch_tokens, "Most tokens in a step, 0: 512");
+  const std::map<std::string, CacheKind> caches{{"auto", CacheKind::kAuto},
+                                                {"shared", CacheKind::kShared},
+                                                {"separate", CacheKind::kSeparate}};
+  app.add_option("--cache", model.cache, "One cache for all sequences, or one for each")
+      ->transform(CLI::CheckedTransformer(caches));
   app.add_option("--gpu-layers", model.gpu_layers, "Layers on the GPU, -1: all");
   try {
     app.parse(argc, argv);

@@ -40,6 +40,17 @@ wire::StreamInfo InfoOf(const Request& request, bool include_usage, base::WallTi
       .include_usage = include_usage};
 }
 
+// What two children did, one after the other; what is held now, of the later one.
+EngineStats Together(const EngineStats& earlier, EngineStats later) {
+  later.steps += earlier.steps;
+  later.computed_tokens += earlier.computed_tokens;
+  later.shared_tokens += earlier.shared_tokens;
+  later.distinct_tokens += earlier.distinct_tokens;
+  later.generated_tokens += earlier.generated_tokens;
+  later.pauses += earlier.pauses;
+  return later;
+}
+
 }  // namespace
 
 // One request, shared by the engine (until it is over) and the caller's Generation.
@@ -74,6 +85,7 @@ class LlamaEngine::Impl : public std::enable_shared_from_this<Impl> {
   std::string Describe() const;
   pid_t child_pid() const { return link_ ? link_->pid() : 0; }
   LlamaOptions effective_options() const;
+  EngineStats stats() const { return Together(earlier_, stats_); }
 
  private:
   enum class State { kCreated, kLoading, kReady, kRestarting, kFailed, kStopped };
@@ -102,6 +114,8 @@ class LlamaEngine::Impl : public std::enable_shared_from_this<Impl> {
   std::optional<Error> fatal_;
   std::optional<Hello> facts_;
   std::unique_ptr<ChildLink> link_;
+  EngineStats stats_;                    // of the present child
+  EngineStats earlier_;                  // of those before
   std::optional<LoadError> load_error_;  // said by the present child
   uint32_t load_failures_ = 0;           // in a row
   base::Micros backoff_{0};
@@ -255,11 +269,17 @@ void LlamaEngine::Impl::Expect() {
 void LlamaEngine::Impl::OnMessage(Message message) {
   if (auto* step = std::get_if<Step>(&message)) {
     for (SequenceDelta& delta : step->deltas) OnDelta(std::move(delta));
+    stats_ = step->stats;
   } else if (auto* started = std::get_if<Started>(&message)) {
     for (uint64_t id : started->ids) {
       const auto found = live_.find(id);
       if (found == live_.end() || std::exchange(found->second->started, true)) continue;
       ++running_;
+    }
+  } else if (auto* parked = std::get_if<Parked>(&message)) {
+    for (uint64_t id : parked->ids) {
+      const auto found = live_.find(id);
+      if (found != live_.end() && std::exchange(found->second->started, false)) --running_;
     }
   } else if (auto* hello = std::get_if<Hello>(&message)) {
     OnHello(std::move(*hello));
@@ -356,6 +376,7 @@ Awaitable<void> LlamaEngine::Impl::LiveOnce() {
 void LlamaEngine::Impl::OnDeath(const std::string& how) {
   if (state_ == State::kStopped) return;
   const bool was_loading = state_ != State::kReady;
+  earlier_ = Together(earlier_, std::exchange(stats_, {}));
   if (!was_loading) state_ = State::kRestarting;
   const std::string words = link_->last_words();
   const std::string tail = words.empty() ? "" : fmt::format(" (its last words: {})", words);
@@ -429,7 +450,9 @@ Awaitable<void> LlamaEngine::Impl::Stop() {
 
 Capacity LlamaEngine::Impl::capacity() const {
   const LlamaOptions options = effective_options();
-  return {.slots = std::max(1u, options.slots),
+  const uint32_t slots = std::max(1u, options.slots);
+  return {.slots = slots,
+          .ahead = slots,
           .running = static_cast<uint32_t>(running_),
           .context_tokens = options.context_tokens,
           .ready = state_ == State::kReady};
@@ -461,6 +484,7 @@ Result<std::unique_ptr<Generation>> LlamaEngine::Submit(Request request) {
 }
 Capacity LlamaEngine::capacity() const { return impl_->capacity(); }
 std::string LlamaEngine::Describe() const { return impl_->Describe(); }
+EngineStats LlamaEngine::stats() const { return impl_->stats(); }
 pid_t LlamaEngine::child_pid() const { return impl_->child_pid(); }
 LlamaOptions LlamaEngine::effective_options() const { return impl_->effective_options(); }
 

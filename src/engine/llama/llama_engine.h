@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "engine/engine.h"
+#include "engine/llama/protocol.h"
 #include "runtime/runtime.h"
 
 namespace inferq::engine::llama {
@@ -23,6 +24,8 @@ struct LlamaOptions {
   uint32_t threads = 0;       ///< 0: physical cores.
   uint32_t batch_tokens = 0;  ///< Most tokens in one step; 0: 512.
   int32_t gpu_layers = -1;    ///< -1: all that the library can put on a GPU.
+  /// "auto", "shared" or "separate": whether prompts share what they begin with, see ModelOptions.
+  std::string cache = "auto";
 
   std::string engine_binary;  ///< "": `inferq-engine` beside the running executable.
   size_t requests_max =
@@ -62,6 +65,8 @@ class LlamaEngine final : public Engine {
   Capacity capacity() const override;
   std::string Describe() const override;
 
+  /// Of all the children's lives; what is held now, of the present one.
+  EngineStats stats() const;
   /// Of the child; 0 while there is none.
   pid_t child_pid() const;
   /// What the child chose for the zeros in the options; as given before it is loaded.

@@ -23,6 +23,7 @@ constexpr uint32_t kDefaultContext = 8192;
 constexpr uint32_t kDefaultBatch = 512;
 constexpr uint32_t kDefaultSlotsMax = 64;
 constexpr size_t kKeptErrors = 4;
+constexpr uint32_t kKeptMax = 32;  // beginnings of prompts; each costs a row of logits
 
 // --- llama.cpp's log: warnings and errors to stderr, the last errors kept for messages ---
 
@@ -143,7 +144,8 @@ Model::~Model() = default;
 Result<std::unique_ptr<Model>> Model::Load(ModelOptions options) {
   std::unique_ptr<Model> model(new Model());
   INFERQ_TRY(model->LoadWeights(options));
-  INFERQ_TRY(model->MakeContext(options));
+  model->ChooseSizes(options);
+  INFERQ_TRY(model->UseCache(model->shares_cache_));
   model->template_ = ChatTemplate::Load(model->model_.get());
   model->facts_.has_chat_template = model->template_.has_value();
   model->longest_piece_ = model->LongestPiece();
@@ -170,7 +172,7 @@ Result<> Model::LoadWeights(const ModelOptions& options) {
   return {};
 }
 
-Result<> Model::MakeContext(const ModelOptions& options) {
+void Model::ChooseSizes(const ModelOptions& options) {
   const auto trained = static_cast<uint32_t>(std::max(1, llama_model_n_ctx_train(model_.get())));
   facts_.model = Describe(model_.get());
   facts_.parameters = llama_model_n_params(model_.get());
@@ -185,24 +187,32 @@ Result<> Model::MakeContext(const ModelOptions& options) {
       std::max(facts_.slots, options.batch_tokens ? options.batch_tokens : kDefaultBatch);
   const uint64_t full = facts_.slots * facts_.context_tokens;
   kv_tokens_ = options.kv_tokens ? std::min(options.kv_tokens, full) : full;
+  // Only a shared cache can be smaller than what all might need; states that are not made of cells
+  // cannot be shared in part.
+  const bool has_states =
+      llama_model_is_recurrent(model_.get()) || llama_model_is_hybrid(model_.get());
+  const bool only_shared = kv_tokens_ < full;
+  may_choose_cache_ = options.cache == CacheKind::kAuto && !only_shared && !has_states;
+  shares_cache_ = !has_states && (only_shared || options.cache != CacheKind::kSeparate);
+}
+
+Result<> Model::UseCache(bool shared) {
+  context_.reset();
+  shares_cache_ = shared;
   if (kv_tokens_ > UINT32_MAX / 2) {
     return Fail(Code::kInvalidArgument,
                 "{} slots of {} tokens are too many: lower slots or context", facts_.slots,
                 facts_.context_tokens);
   }
-
   llama_context_params params = llama_context_default_params();
   params.n_ctx = static_cast<uint32_t>(kv_tokens_);
   params.n_batch = facts_.batch_tokens;
   params.n_ubatch = facts_.batch_tokens;
-  params.n_seq_max = facts_.slots;
-  params.n_outputs_max = facts_.slots;
+  params.n_seq_max = cache_limits().sequences;
+  params.n_outputs_max = params.n_seq_max;  // llama.cpp wants room for one of each
   params.n_threads = static_cast<int32_t>(facts_.threads);
   params.n_threads_batch = params.n_threads;
-  // One cache for each sequence is up to 12 % faster (nobody looks at other sequences' cells), but
-  // only a shared one can be smaller than what all might need.
-  params.kv_unified = kv_tokens_ < full;
-  shares_cache_ = params.kv_unified;
+  params.kv_unified = shared;
   params.no_perf = true;
   context_.reset(llama_init_from_model(model_.get(), params));
   if (context_) return {};
@@ -210,7 +220,14 @@ Result<> Model::MakeContext(const ModelOptions& options) {
       Code::kResourceExhausted,
       "model {}: no context of {} tokens for {} slots: {}. Lower slots or context, or give the "
       "machine more memory",
-      options.path, kv_tokens_, facts_.slots, Errors().Text());
+      facts_.model, kv_tokens_, facts_.slots, Errors().Text());
+}
+
+KvCache::Limits Model::cache_limits() const {
+  return {.sequences = shares_cache_ ? std::min(facts_.slots + kKeptMax, kMaxSlots) : facts_.slots,
+          .cells = kv_tokens_,
+          .kept_cells = facts_.context_tokens / 2,
+          .shares = shares_cache_};
 }
 
 Result<std::vector<llama_token>> Model::Tokenize(const std::string& text) const {
@@ -260,7 +277,7 @@ Result<> Model::Constrain(const GenerateRequest& request, AnswerFormat& format) 
   return {};
 }
 
-Result<Prepared> Model::Prepare(const GenerateRequest& request) const {
+Result<Prompt> Model::Prepare(const GenerateRequest& request) const {
   const bool chat = request.endpoint == Endpoint::kChatCompletions;
   const char* param = chat ? "body.messages" : "body.prompt";
   auto format = std::make_shared<AnswerFormat>();
@@ -283,7 +300,7 @@ Result<Prepared> Model::Prepare(const GenerateRequest& request) const {
     return std::unexpected(std::move(error).WithParam(param));
   }
   if (tokens.size() >= facts_.context_tokens) return too_long(fmt::format("{}", tokens.size()));
-  return Prepared{std::move(tokens), std::move(format)};
+  return Prompt{std::move(tokens), std::move(format)};
 }
 
 std::string Model::Piece(llama_token token, bool control) const {

@@ -10,10 +10,18 @@
 #include "base/error.h"
 #include "engine/llama/answer_format.h"
 #include "engine/llama/chat_template.h"
+#include "engine/llama/kv_cache.h"
 #include "engine/llama/protocol.h"
 #include "engine/llama/request.h"
 
 namespace inferq::engine::llama {
+
+/// Where the keys and values of sequences lie.
+enum class CacheKind : uint8_t {
+  kAuto,      ///< As the workload asks for, see StepLoop.
+  kShared,    ///< One cache for all: beginnings are shared, and memory is given where it is needed.
+  kSeparate,  ///< One for each slot: nothing is shared, nobody looks at others' cells.
+};
 
 /// 0 means: choose for me.
 struct ModelOptions {
@@ -26,6 +34,7 @@ struct ModelOptions {
   uint32_t threads = 0;       ///< 0: physical cores this process may use.
   uint32_t batch_tokens = 0;  ///< Most tokens in a step; 0: 512. At least one for each slot.
   int32_t gpu_layers = -1;    ///< -1: all that fit, where there is a GPU.
+  CacheKind cache = CacheKind::kAuto;
 };
 
 inline constexpr uint32_t kMaxSlots = 256;  ///< llama.cpp's limit of sequences in a context.
@@ -38,7 +47,7 @@ void InitLlama();
 uint32_t UsableCores();
 
 /// A request's prompt, and what its answers have to look like.
-struct Prepared {
+struct Prompt {
   std::vector<llama_token> tokens;
   std::shared_ptr<const AnswerFormat> format;
 };
@@ -58,18 +67,20 @@ class Model {
   /// The tokens of a request's prompt, through the chat template for a chat. kInvalidArgument, with
   /// param: no template, the template refuses the messages or knows no tools, a schema or grammar
   /// that cannot be used, a bias for no token, nothing to run, or longer than the context.
-  base::Result<Prepared> Prepare(const GenerateRequest& request) const;
+  base::Result<Prompt> Prepare(const GenerateRequest& request) const;
 
   /// The bytes of a token. Control tokens have none, or their name with `control`.
   std::string Piece(llama_token token, bool control = false) const;
   bool IsEnd(llama_token token) const { return llama_vocab_is_eog(vocab_, token); }
 
   const Hello& facts() const { return facts_; }
-  /// Tokens that all sequences together may hold.
-  uint64_t kv_tokens() const { return kv_tokens_; }
-  /// Whether the sequences share one cache; else each has its own, and batches of sequence ids
-  /// without gaps run fastest.
-  bool shares_cache() const { return shares_cache_; }
+  /// Of the present context. In a shared one there are more sequences than slots, to keep
+  /// beginnings of prompts in.
+  KvCache::Limits cache_limits() const;
+  /// Whether both kinds of cache are possible.
+  bool may_choose_cache() const { return may_choose_cache_; }
+  /// Replaces the context by an empty one. kResourceExhausted: no memory; then there is none.
+  base::Result<> UseCache(bool shared);
   llama_context* context() const { return context_.get(); }
   const llama_vocab* vocab() const { return vocab_; }
 
@@ -83,7 +94,7 @@ class Model {
 
   Model() = default;
   base::Result<> LoadWeights(const ModelOptions& options);
-  base::Result<> MakeContext(const ModelOptions& options);
+  void ChooseSizes(const ModelOptions& options);
   base::Result<std::string> Render(const GenerateRequest& request, AnswerFormat& format) const;
   base::Result<> Constrain(const GenerateRequest& request, AnswerFormat& format) const;
   base::Result<std::vector<llama_token>> Tokenize(const std::string& text) const;
@@ -96,6 +107,7 @@ class Model {
   size_t longest_piece_ = 1;
   uint64_t kv_tokens_ = 0;
   bool shares_cache_ = false;
+  bool may_choose_cache_ = false;
   Hello facts_;
 };
 

@@ -1,5 +1,7 @@
 #include "engine/llama/protocol.h"
 
+#include <array>
+
 #include "engine/llama/codec.h"
 
 namespace inferq::engine::llama {
@@ -341,6 +343,14 @@ struct Fields {
     return true;
   }
 
+  static void Put(FieldWriter& out, const Parked& m) {
+    for (uint64_t id : m.ids) out.Uint(1, id);
+  }
+  static bool Get(FieldReader& in, Parked& m) {
+    if (in.field() == 1) m.ids.push_back(in.Uint());
+    return true;
+  }
+
   static void Put(FieldWriter& out, const RequestError& m) {
     out.Uint(1, static_cast<uint64_t>(m.code));
     out.Bytes(2, m.message);
@@ -431,11 +441,36 @@ struct Fields {
     return true;
   }
 
+  static void Put(FieldWriter& out, const EngineStats& m) {
+    out.Uint(1, m.steps);
+    out.Uint(2, m.computed_tokens);
+    out.Uint(3, m.shared_tokens);
+    out.Uint(4, m.distinct_tokens);
+    out.Uint(5, m.generated_tokens);
+    out.Uint(6, m.pauses);
+    out.Uint(7, m.running);
+    out.Uint(8, m.waiting);
+    out.Uint(9, m.kv_used);
+    out.Uint(10, m.kv_cells);
+    out.Uint(11, m.shared_cache);
+  }
+  static bool Get(FieldReader& in, EngineStats& m) {
+    const std::array<uint64_t*, 10> numbers{
+        &m.steps,  &m.computed_tokens, &m.shared_tokens, &m.distinct_tokens, &m.generated_tokens,
+        &m.pauses, &m.running,         &m.waiting,       &m.kv_used,         &m.kv_cells};
+    const uint32_t field = in.field();
+    if (field >= 1 && field <= numbers.size()) *numbers[field - 1] = in.Uint();
+    if (field == 11) m.shared_cache = in.UintUpTo(1) == 1;
+    return true;
+  }
+
   static void Put(FieldWriter& out, const Step& m) {
     for (const SequenceDelta& delta : m.deltas) out.Bytes(1, Nested(delta));
+    out.Bytes(2, Nested(m.stats));
   }
   static bool Get(FieldReader& in, Step& m) {
-    return in.field() != 1 || GetAll(in.Bytes(), m.deltas.emplace_back());
+    if (in.field() == 1) return GetAll(in.Bytes(), m.deltas.emplace_back());
+    return in.field() != 2 || GetAll(in.Bytes(), m.stats);
   }
 };
 
@@ -501,6 +536,8 @@ Result<Message> DecodePayload(std::string_view payload) {
       return DecodeAs<Started>(fields, "started");
     case 6:
       return DecodeAs<Step>(fields, "step");
+    case 7:
+      return DecodeAs<Parked>(fields, "parked");
     default:
       return Fail(Code::kDataLoss, "engine protocol: unknown message {}", kind);
   }

@@ -15,7 +15,7 @@
 
 // What the server and its engine child say to each other over a Unix stream socket.
 //
-//   child -> server: Hello or LoadError, once; then Started and Step frames.
+//   child -> server: Hello or LoadError, once; then Started, Parked and Step frames.
 //   server -> child: Submit, Cancel, Stop; closing the socket is Stop as well.
 //
 // A frame is a length (4 bytes, little endian, of the payload) and a payload: one byte that says
@@ -72,6 +72,13 @@ struct Started {
   friend bool operator==(const Started&, const Started&) = default;
 };
 
+/// These requests wait, prepared or paused, and have no part in what happens until they are Started
+/// (again).
+struct Parked {
+  std::vector<uint64_t> ids;
+  friend bool operator==(const Parked&, const Parked&) = default;
+};
+
 /// Why a request failed.
 struct RequestError {
   base::Code code = base::Code::kInternal;
@@ -95,13 +102,30 @@ struct SequenceDelta {
   friend bool operator==(const SequenceDelta&, const SequenceDelta&);
 };
 
+/// What an engine has done in its life, and what it holds now.
+struct EngineStats {
+  uint64_t steps = 0;
+  uint64_t computed_tokens = 0;  ///< Of prompts, what is computed again after a pause included.
+  uint64_t shared_tokens = 0;    ///< Of prompts, taken from other sequences.
+  uint64_t distinct_tokens = 0;  ///< Of prompts, what a perfect prefix cache would compute.
+  uint64_t generated_tokens = 0;
+  uint64_t pauses = 0;  ///< Sequences whose cells were given to others, and computed again.
+  uint64_t running = 0;
+  uint64_t waiting = 0;
+  uint64_t kv_used = 0;   ///< Cells, one a token.
+  uint64_t kv_cells = 0;  ///< Of them there are.
+  bool shared_cache = false;
+  friend bool operator==(const EngineStats&, const EngineStats&) = default;
+};
+
 /// One engine step: the deltas of all sequences. Sent for steps without any, too: a sign of life.
 struct Step {
   std::vector<SequenceDelta> deltas;
+  EngineStats stats;
   friend bool operator==(const Step&, const Step&) = default;
 };
 
-using Message = std::variant<Hello, LoadError, Submit, Cancel, Stop, Started, Step>;
+using Message = std::variant<Hello, LoadError, Submit, Cancel, Stop, Started, Step, Parked>;
 
 /// @return a whole frame. kResourceExhausted: it would be larger than kMaxFrameBytes.
 base::Result<std::string> EncodeFrame(const Message& message);

@@ -93,7 +93,7 @@ SequenceDelta AnyDelta() {
 }
 
 Message AnyMessage() {
-  switch (*rc::gen::inRange(0, 7)) {
+  switch (*rc::gen::inRange(0, 8)) {
     case 0:
       return Hello{.version = *rc::gen::arbitrary<uint32_t>(),
                    .model = *Text(),
@@ -114,8 +114,21 @@ Message AnyMessage() {
       return Stop{};
     case 5:
       return Started{*rc::gen::arbitrary<std::vector<uint64_t>>()};
+    case 6:
+      return Parked{*rc::gen::arbitrary<std::vector<uint64_t>>()};
     default: {
       Step step;
+      step.stats = {.steps = *rc::gen::arbitrary<uint64_t>(),
+                    .computed_tokens = *rc::gen::arbitrary<uint64_t>(),
+                    .shared_tokens = *rc::gen::arbitrary<uint64_t>(),
+                    .distinct_tokens = *rc::gen::arbitrary<uint64_t>(),
+                    .generated_tokens = *rc::gen::arbitrary<uint64_t>(),
+                    .pauses = *rc::gen::arbitrary<uint64_t>(),
+                    .running = *rc::gen::arbitrary<uint64_t>(),
+                    .waiting = *rc::gen::arbitrary<uint64_t>(),
+                    .kv_used = *rc::gen::arbitrary<uint64_t>(),
+                    .kv_cells = *rc::gen::arbitrary<uint64_t>(),
+                    .shared_cache = *rc::gen::arbitrary<bool>()};
       for (int i = *rc::gen::inRange(0, 4); i > 0; --i) step.deltas.push_back(AnyDelta());
       return step;
     }

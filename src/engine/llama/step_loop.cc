@@ -9,270 +9,474 @@ namespace inferq::engine::llama {
 namespace {
 
 using base::Code;
-using base::Fail;
 using base::Result;
 
-SequenceDelta Failed(uint64_t id, const base::Error& error) {
-  SequenceDelta delta;
-  delta.id = id;
-  delta.error = RequestError{error.code(), error.message(), error.param()};
-  return delta;
-}
+constexpr uint32_t kActiveMin = 16;  // sequences that run at once, however dear their cells are
+constexpr uint64_t kPromptChunkMin = 16;  // tokens of prompts in a step while others generate
+constexpr size_t kPopularMin = 16;  // tokens that two prompts share before they are worth keeping
 
-SequenceDelta Cancelled(uint64_t id, const Usage& usage) {
+// When to look whether the other kind of cache would be faster.
+constexpr double kRecentTokens = 20'000;  // how far back the sharing of prompts is remembered
+constexpr uint32_t kCrowd = 24;           // sequences; fewer do not disturb each other much
+constexpr double kClearly = 0.05;         // part of the work that a change must save
+constexpr uint64_t kStepsBetween = 200;   // changes
+// What looking at 100,000 cells in vain costs a token, in parts of its other work: a first guess
+// for a small model on a CPU, until it is measured.
+constexpr double kCellsGuess = 8;
+
+SequenceDelta Cancelled(const Sequence& sequence) {
   SequenceDelta delta;
-  delta.id = id;
+  delta.id = sequence.id;
+  delta.choice = sequence.choice;
   delta.finish_reason = FinishReason::kCancelled;
-  delta.usage = usage;
+  if (sequence.answer) delta.usage = sequence.usage();
   return delta;
 }
 
 }  // namespace
 
-// A request in a slot.
-struct StepLoop::Sequence {
-  Sequence(Waiting waiting, size_t in_slot, const Model& model, uint64_t max_new)
-      : id(waiting.id),
-        slot(static_cast<llama_seq_id>(in_slot)),
-        prompt(waiting.prompt.tokens),
-        reservation(prompt.size() + max_new),
-        answer(model, waiting.request, waiting.prompt, max_new, waiting.choice) {}
+StepLoop::StepLoop(Model& model, StepHooks hooks)
+    : model_(model), hooks_(std::move(hooks)), batch_(model.facts().batch_tokens) {
+  cache_ = std::make_unique<KvCache>(model_.context(), model_.cache_limits());
+}
 
-  bool prefilling() const { return held < prompt.size(); }
-  Usage usage() const {
-    return {.prompt_tokens = prompt.size(), .completion_tokens = answer.generated()};
-  }
+StepLoop::~StepLoop() {
+  if (model_.context()) llama_memory_clear(llama_get_memory(model_.context()), false);
+}
 
-  uint64_t id;
-  llama_seq_id slot;
-  std::vector<llama_token> prompt;
-  uint64_t reservation;  // prompt and all that it may generate
-  Answer answer;
-  size_t held = 0;       // tokens in the KV cache
-  size_t chunk = 0;      // tokens in the present batch
-  int32_t output = -1;   // its row of logits in the present batch; -1: none
-  llama_token next = 0;  // sampled, not yet in the cache
-};
+EngineStats StepLoop::stats() const {
+  EngineStats stats = stats_;
+  stats.running = running();
+  stats.waiting = waiting();
+  stats.kv_used = cache_->used();
+  stats.kv_cells = cache_->limits().cells;
+  stats.shared_cache = cache_->limits().shares;
+  return stats;
+}
 
-// The arrays of a llama_batch, filled anew for each step.
-class StepLoop::Batch {
- public:
-  explicit Batch(size_t capacity)
-      : tokens_(capacity),
-        positions_(capacity),
-        counts_(capacity, 1),
-        sequences_(capacity),
-        sequence_pointers_(capacity),
-        outputs_(capacity) {
-    for (size_t i = 0; i < capacity; ++i) sequence_pointers_[i] = &sequences_[i];
-  }
-
-  void Clear() { size_ = 0; }
-  size_t size() const { return size_; }
-  size_t room() const { return tokens_.size() - size_; }
-
-  // @return the row.
-  int32_t Add(llama_token token, size_t position, llama_seq_id sequence, bool output) {
-    INFERQ_CHECK(room() > 0);
-    tokens_[size_] = token;
-    positions_[size_] = static_cast<llama_pos>(position);
-    sequences_[size_] = sequence;
-    outputs_[size_] = output ? 1 : 0;
-    return static_cast<int32_t>(size_++);
-  }
-
-  llama_batch view() {
-    return {.n_tokens = static_cast<int32_t>(size_),
-            .token = tokens_.data(),
-            .embd = nullptr,
-            .pos = positions_.data(),
-            .n_seq_id = counts_.data(),
-            .seq_id = sequence_pointers_.data(),
-            .logits = outputs_.data()};
-  }
-
- private:
-  std::vector<llama_token> tokens_;
-  std::vector<llama_pos> positions_;
-  std::vector<int32_t> counts_;
-  std::vector<llama_seq_id> sequences_;
-  std::vector<llama_seq_id*> sequence_pointers_;
-  std::vector<int8_t> outputs_;
-  size_t size_ = 0;
-};
-
-StepLoop::StepLoop(const Model& model, StepHooks hooks)
-    : model_(model),
-      hooks_(std::move(hooks)),
-      slots_(model.facts().slots),
-      batch_(std::make_unique<Batch>(model.facts().batch_tokens)) {}
-
-StepLoop::~StepLoop() = default;
+// --- Requests ---
 
 void StepLoop::Submit(uint64_t id, GenerateRequest request) {
-  for (uint32_t choice = 0; choice < request.n; ++choice) {
-    queue_.push_back({.id = id, .request = request, .choice = choice});
+  auto prompt = model_.Prepare(request);
+  Submit(id, std::move(request), std::move(prompt));
+}
+
+void StepLoop::Submit(uint64_t id, GenerateRequest request,
+                      Result<Prompt> prompt) {
+  if (!prompt) return Fail(id, prompt.error());
+  const uint64_t room = model_.facts().context_tokens - prompt->tokens.size();
+  const uint64_t most = prompt->tokens.size() + std::min(room, request.max_tokens.value_or(room));
+  if (most > cache_->limits().cells) {
+    base::Error error(Code::kInvalidArgument,
+                      fmt::format("prompt and output may have {} tokens, more than the engine's "
+                                  "memory for {}: lower max_tokens",
+                                  most, cache_->limits().cells));
+    return Fail(id, std::move(error).WithParam("body.max_tokens"));
   }
+  Queue(request, id, *std::move(prompt));
+}
+
+void StepLoop::Queue(const GenerateRequest& request, uint64_t id, Prompt prepared) {
+  const std::vector<llama_token>& prompt = prepared.tokens;
+  const size_t seen = std::min(seen_.Add(prompt), prompt.size() - 1);
+  ++recent_requests_;
+  recent_tokens_ += static_cast<double>(prompt.size());
+  recent_shared_ += static_cast<double>(seen);
+  stats_.distinct_tokens += prompt.size() - seen;
+  const uint64_t room = model_.facts().context_tokens - prompt.size();
+  for (uint32_t choice = 0; choice < request.n; ++choice) {
+    auto sequence = std::make_unique<Sequence>();
+    sequence->id = id;
+    sequence->choice = choice;
+    sequence->order = next_order_++;
+    sequence->request = request;
+    sequence->format = prepared.format;
+    sequence->tokens = prompt;
+    sequence->prompt_size = prompt.size();
+    sequence->max_new = std::min(room, request.max_tokens.value_or(room));
+    sequence->distinct = prompt.size() - seen;
+    queue_.Push(std::move(sequence));
+  }
+  full_ = false;
 }
 
 void StepLoop::Cancel(uint64_t id) {
-  Usage usage;
-  bool known = std::erase_if(queue_, [id](const Waiting& w) { return w.id == id; }) > 0;
-  for (auto& slot : slots_) {
-    if (!slot || slot->id != id) continue;
-    usage = slot->usage();
-    known = true;
-    Leave(*slot);
-  }
-  if (known) ended_.push_back(Cancelled(id, usage));
+  for (const SequencePtr& sequence : queue_.Remove(id)) ended_.push_back(Cancelled(*sequence));
+  std::erase_if(running_, [&](const SequencePtr& sequence) {
+    if (sequence->id != id) return false;
+    ended_.push_back(Cancelled(*sequence));
+    cache_->Drop(sequence->slot);
+    return true;
+  });
+  full_ = false;
 }
+
+// Ends a request and all its answers.
+void StepLoop::Fail(uint64_t id, const base::Error& error) {
+  queue_.Remove(id);
+  std::erase_if(running_, [&](const SequencePtr& sequence) {
+    if (sequence->id != id) return false;
+    cache_->Drop(sequence->slot);
+    return true;
+  });
+  full_ = false;
+  SequenceDelta delta;
+  delta.id = id;
+  delta.error = RequestError{error.code(), error.message(), error.param()};
+  ended_.push_back(std::move(delta));
+}
+
+// --- Who runs ---
 
 void StepLoop::Admit() {
-  while (!queue_.empty() && running_ < slots_.size()) {
-    const auto free = std::ranges::find_if(slots_, [](const auto& slot) { return !slot; });
-    if (!AdmitFirst(static_cast<size_t>(free - slots_.begin()))) return;
+  if (full_ && !queue_.interactive_waits()) return;
+  const auto shareable = [this](const Sequence& s) { return cache_->Shareable(s.prompt()); };
+  for (;;) {
+    const Sequence* next = queue_.Peek(shareable);
+    full_ = !next || !MayAdmit(*next) || !FindPlace(*next) || !AdmitNext();
+    if (full_) return;
   }
 }
 
-// @return false when the first in line has to wait for others to end.
-bool StepLoop::AdmitFirst(size_t slot) {
-  Waiting& first = queue_.front();
-  if (first.prompt.tokens.empty()) {
-    hooks_.on_start(first.id);
-    auto prompt = model_.Prepare(first.request);
-    if (!prompt) {
-      deltas_.push_back(Failed(first.id, prompt.error()));
-      queue_.pop_front();
-      return true;
-    }
-    first.prompt = *std::move(prompt);
+bool StepLoop::MayAdmit(const Sequence& next) {
+  if (running_.empty()) return true;
+  const bool company = !next.alone && !running_.front()->alone;
+  return company && (next.interactive() || running_.size() < ActiveLimit());
+}
+
+uint32_t StepLoop::ActiveLimit() const {
+  const uint32_t slots = model_.facts().slots;
+  if (!cache_->limits().shares || running_.size() < kActiveMin) return slots;
+  const auto cells = static_cast<double>(cache_->used());
+  return cost_.BestActive(cells / static_cast<double>(running_.size()), kActiveMin, slots);
+}
+
+// Tokens that the sequence is expected to need beyond what it holds.
+uint64_t StepLoop::Growth(const Sequence& sequence) const {
+  const uint64_t left = sequence.max_new - sequence.generated();
+  uint64_t expected = left;
+  if (expected_new_ > 0 && !sequence.request.ignore_eos) {
+    const auto more = static_cast<uint64_t>(expected_new_ * 1.25) + 16;
+    expected = std::min(left, more > sequence.generated() ? more - sequence.generated() : 16);
   }
-  const uint64_t room = model_.facts().context_tokens - first.prompt.tokens.size();
-  const uint64_t max_new = std::min(room, first.request.max_tokens.value_or(room));
-  const uint64_t reservation = first.prompt.tokens.size() + max_new;
-  if (running_ > 0 && reserved_ + reservation > model_.kv_tokens()) return false;
-  if (reservation > model_.kv_tokens()) {
-    const base::Error error(
-        Code::kInvalidArgument,
-        fmt::format("prompt and output may have {} tokens, more than the engine's "
-                    "memory for {}: lower max_tokens",
-                    reservation, model_.kv_tokens()));
-    deltas_.push_back(Failed(first.id, base::Error(error).WithParam("body.max_tokens")));
-    queue_.pop_front();
-    return true;
+  return sequence.tokens.size() - sequence.held + expected;
+}
+
+// Whether there is a slot and memory for the next one, after making some.
+bool StepLoop::FindPlace(const Sequence& next) {
+  while (running_.size() >= model_.facts().slots) {
+    if (!next.interactive() || !PauseOne(true)) return false;
   }
-  auto sequence = std::make_unique<Sequence>(std::move(first), slot, model_, max_new);
-  reserved_ += reservation;
-  ++running_;
-  slots_[slot] = std::move(sequence);
-  queue_.pop_front();
+  for (;;) {
+    uint64_t need = Growth(next) - std::min(next.tokens.size(), cache_->Shareable(next.prompt()));
+    for (const SequencePtr& sequence : running_) need += Growth(*sequence);
+    if (cache_->free() + cache_->kept() >= need || running_.empty()) return true;
+    if (!next.interactive() || !PauseOne(true)) return false;
+  }
+}
+
+bool StepLoop::AdmitNext() {
+  const auto slot = cache_->Take();
+  if (!slot) return false;
+  SequencePtr sequence = queue_.Pop();
+  hooks_.on_start(sequence->id);
+  sequence->slot = *slot;
+  Share(*sequence);
+  if (!sequence->answer) {
+    sequence->answer =
+        std::make_unique<Answer>(model_, sequence->request, *sequence->format, sequence->prompt(),
+                                 sequence->max_new, sequence->choice);
+  }
+  running_.push_back(std::move(sequence));
   return true;
 }
 
-// Moves the last sequences into free slots before them: llama.cpp splits a batch at every gap in
-// the sequence ids and reads all weights once more for each part. Costs a copy of the sequence's
-// cache.
-void StepLoop::CloseGaps() {
-  if (model_.shares_cache()) return;
-  llama_memory_t memory = llama_get_memory(model_.context());
-  for (size_t gap = 0; gap < running_; ++gap) {
-    if (slots_[gap]) continue;
-    size_t last = slots_.size() - 1;
-    while (!slots_[last]) --last;
-    llama_memory_seq_cp(memory, slots_[last]->slot, static_cast<llama_seq_id>(gap), -1, -1);
-    llama_memory_seq_rm(memory, slots_[last]->slot, -1, -1);
-    slots_[gap] = std::move(slots_[last]);
-    slots_[gap]->slot = static_cast<llama_seq_id>(gap);
+// Takes the place of one sequence away: of a batch one, the youngest; for memory's sake any but the
+// oldest. @return false when nobody can be asked to.
+bool StepLoop::PauseOne(bool for_interactive) {
+  size_t victim = running_.size();
+  for (size_t i = 0; i < running_.size(); ++i) {
+    const Sequence& sequence = *running_[i];
+    if (for_interactive && (sequence.interactive() || sequence.pauses >= kPausesMax)) continue;
+    const auto worse = [](const Sequence& a, const Sequence& b) {  // a goes before b does
+      return std::pair(!a.interactive(), a.order) > std::pair(!b.interactive(), b.order);
+    };
+    if (victim == running_.size() || worse(sequence, *running_[victim])) victim = i;
   }
+  if (victim == running_.size() || (!for_interactive && running_.size() == 1)) return false;
+  Pause(victim);
+  return true;
 }
 
-// One token of each running sequence, then the prompts of the joining ones, oldest first.
-void StepLoop::FillBatch() {
-  batch_->Clear();
-  std::vector<Sequence*> joining;
-  for (auto& slot : slots_) {
-    if (!slot) continue;
-    slot->output = -1;
-    slot->chunk = 0;
-    if (slot->prefilling()) {
-      joining.push_back(slot.get());
-    } else {
-      slot->output = batch_->Add(slot->next, slot->held, slot->slot, true);
-      slot->chunk = 1;
-    }
-  }
-  std::ranges::sort(joining, {}, &Sequence::id);
-  for (Sequence* sequence : joining) {
-    while (batch_->room() > 0 && sequence->held + sequence->chunk < sequence->prompt.size()) {
-      const size_t position = sequence->held + sequence->chunk++;
-      const bool last = position + 1 == sequence->prompt.size();
-      const int32_t row = batch_->Add(sequence->prompt[position], position, sequence->slot, last);
-      if (last) sequence->output = row;
-    }
-  }
+void StepLoop::Pause(size_t index) {
+  SequencePtr sequence = std::move(running_[index]);
+  running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(index));
+  cache_->Drop(sequence->slot);
+  sequence->slot = Sequence::kNoSlot;
+  sequence->held = 0;
+  sequence->again = true;
+  ++sequence->pauses;
+  ++stats_.pauses;
+  hooks_.on_park(sequence->id);
+  queue_.PushPaused(std::move(sequence));
+  full_ = false;
 }
 
-Result<> StepLoop::Decode() {
-  while (running_ > 0) {
-    FillBatch();
-    const int32_t status = llama_decode(model_.context(), batch_->view());
-    if (status == 0) return {};
-    if (status != 1) return Fail(Code::kInternal, "llama_decode failed with status {}", status);
-    ShedLargest();  // no room in the KV cache, against our accounts: the others go on
-  }
-  batch_->Clear();
-  return {};
-}
-
-void StepLoop::ShedLargest() {
-  Sequence* largest = nullptr;
-  for (auto& slot : slots_) {
-    if (slot && (!largest || slot->held + slot->chunk > largest->held + largest->chunk))
-      largest = slot.get();
-  }
-  const base::Error error(
-      Code::kResourceExhausted,
-      fmt::format("the engine's memory for {} tokens is full", model_.kv_tokens()));
-  deltas_.push_back(Failed(largest->id, error));
-  Leave(*largest);
-}
+// --- One step ---
 
 Result<std::vector<SequenceDelta>> StepLoop::Step() {
-  deltas_ = std::exchange(ended_, {});
+  INFERQ_TRY(ChooseCache());
   Admit();
   CloseGaps();
   INFERQ_TRY(Decode());
-  const auto vocabulary = static_cast<size_t>(model_.facts().vocabulary);
-  for (auto& slot : slots_) {
-    if (!slot) continue;
-    slot->held += slot->chunk;
-    if (slot->output < 0) continue;
-    const float* row = llama_get_logits_ith(model_.context(), slot->output);
-    if (!row) return Fail(Code::kInternal, "the model gave no logits for row {}", slot->output);
-    const std::span<const float> logits(row, vocabulary);
-    llama_token token = slot->answer.Choose(logits, scratch_);
-    if (hooks_.on_logits) token = hooks_.on_logits(slot->id, logits, token);
-    Advance(*slot, token);
-  }
-  return std::exchange(deltas_, {});
+  ++stats_.steps;
+  INFERQ_TRY(Sample());
+  auto deltas = std::exchange(ended_, {});
+  std::ranges::move(deltas_, std::back_inserter(deltas));
+  deltas_.clear();
+  return deltas;
 }
 
-void StepLoop::Advance(Sequence& sequence, llama_token token) {
-  sequence.next = token;
-  SequenceDelta delta = sequence.answer.Take(token);
+// Moves the last sequences into free places before them: with separate caches llama.cpp splits a
+// batch at every gap in the sequence ids and reads all weights once more for each part. Costs a
+// copy of the sequence's cache.
+void StepLoop::CloseGaps() {
+  if (cache_->limits().shares) return;
+  std::ranges::sort(running_, {}, &Sequence::slot);
+  for (size_t gap = 0; gap < running_.size(); ++gap) {
+    const auto place = static_cast<llama_seq_id>(gap);
+    if (running_[gap]->slot == place) continue;
+    cache_->Move(running_.back()->slot, place);
+    running_.back()->slot = place;
+    std::ranges::rotate(running_.begin() + static_cast<std::ptrdiff_t>(gap), running_.end() - 1,
+                        running_.end());
+  }
+}
+
+// Others go first in this step.
+bool StepLoop::MustPause(const Sequence& sequence) const {
+  return urgent_ && !sequence.interactive() && sequence.passed < kPassedMax;
+}
+
+void StepLoop::FillBatch() {
+  batch_.Clear();
+  shape_ = {};
+  urgent_ = std::ranges::any_of(
+      running_, [](const auto& s) { return s->interactive() && s->generated() == 0; });
+  for (auto& sequence : running_) {
+    sequence->output = -1;
+    sequence->chunk = 0;
+    sequence->passed_over = MustPause(*sequence);
+    sequence->passed += sequence->passed_over ? 1 : 0;
+  }
+  AddDecoding();
+  AddPrompts();
+  if (cache_->limits().shares) shape_.cells = cache_->used();
+}
+
+// One token of each sequence that generates.
+void StepLoop::AddDecoding() {
+  for (auto& sequence : running_) {
+    if (!sequence->decoding() || sequence->passed_over) continue;
+    AddChunk(*sequence, 1);
+    ++shape_.decode;
+  }
+}
+
+// Prompts of those that join: interactive ones first, then in the order of coming.
+void StepLoop::AddPrompts() {
+  std::vector<Sequence*> joining;
+  for (auto& sequence : running_) {
+    if (!sequence->decoding() && !sequence->passed_over) joining.push_back(sequence.get());
+  }
+  std::ranges::sort(joining, {},
+                    [](Sequence* s) { return std::pair(!s->interactive(), s->order); });
+  uint64_t budget =
+      std::min<uint64_t>(batch_.room(), cache_->free() - std::min(cache_->free(), shape_.decode));
+  if (shape_.decode > 0 || queue_.interactive_waits()) {
+    budget = std::min(
+        budget, cost_.PrefillBudget(shape_.decode, cache_->used(), kPromptChunkMin, batch_.room()));
+  }
+  PrefixIndex computing;  // in this step
+  for (Sequence* sequence : joining) {
+    const auto prompt = sequence->prompt();
+    if (sequence->held < prompt.size()) {
+      Share(*sequence);
+      const auto shared = prompt.first(prompt.size() - 1);
+      // Somebody else is computing what comes next: that will be shared.
+      if (cache_->limits().shares && computing.Longest(shared).length > sequence->held) continue;
+    }
+    AddChunk(*sequence, budget);
+    budget -= sequence->chunk;
+    shape_.prefill += sequence->chunk;
+    const size_t end = std::min(sequence->held + sequence->chunk, prompt.size() - 1);
+    const auto order = static_cast<PrefixIndex::Holder>(sequence->slot);
+    if (cache_->limits().shares && joining.size() > 1) computing.Extend(order, prompt.first(end));
+  }
+}
+
+// Takes over what others have computed of its prompt.
+void StepLoop::Share(Sequence& sequence) {
+  const size_t held = cache_->Share(sequence.slot, sequence.prompt(), sequence.held);
+  const size_t more = held - std::exchange(sequence.held, held);
+  stats_.shared_tokens += more;
+  if (!sequence.again) sequence.cached += more;
+}
+
+void StepLoop::AddChunk(Sequence& sequence, size_t most) {
+  const size_t end = std::min(sequence.tokens.size(), sequence.held + most);
+  for (size_t position = sequence.held; position < end; ++position) {
+    const bool last = position + 1 == sequence.tokens.size();
+    const int32_t row = batch_.Add(sequence.tokens[position], position, sequence.slot, last);
+    if (last) sequence.output = row;
+  }
+  sequence.chunk = end - sequence.held;
+}
+
+Result<> StepLoop::Decode() {
+  while (!running_.empty()) {
+    while (!cache_->MakeRoom(running_.size()) && PauseOne(false)) continue;
+    FillBatch();
+    if (batch_.size() == 0) return {};
+    const base::SteadyTime begin = base::SystemClock().Steady();
+    const int32_t status = hooks_.decode(model_.context(), batch_.view());
+    if (status == 0) {
+      cost_.Observe(shape_, base::SystemClock().Steady() - begin);
+      return {};
+    }
+    // 1: no room in the cache, against our accounts.
+    if (status == 1 && PauseOne(false)) continue;
+    INFERQ_TRY(TakeApart(status));
+    Admit();
+  }
+  batch_.Clear();
+  return {};
+}
+
+// The step failed: one of its sequences is to blame, or the context is. A new context, and each of
+// them alone.
+Result<> StepLoop::TakeApart(int32_t status) {
+  std::vector<Sequence*> in_step;
+  for (auto& sequence : running_) {
+    if (sequence->chunk > 0) in_step.push_back(sequence.get());
+  }
+  if (in_step.size() == 1) {
+    const base::Error failed(
+        Code::kInternal,
+        fmt::format("the model failed on this request (llama_decode: {})", status));
+    const base::Error full(
+        Code::kResourceExhausted,
+        fmt::format("the engine's memory for {} tokens is full", cache_->limits().cells));
+    Fail(in_step.front()->id, status == 1 ? full : failed);
+  } else {
+    for (Sequence* sequence : in_step) sequence->alone = true;
+  }
+  return UseCache(cache_->limits().shares);
+}
+
+Result<> StepLoop::Sample() {
+  if (batch_.size() == 0) return {};
+  const auto vocabulary = static_cast<size_t>(model_.facts().vocabulary);
+  for (auto& sequence : running_) {
+    if (sequence->chunk == 0) continue;
+    if (!sequence->decoding()) stats_.computed_tokens += sequence->chunk;
+    sequence->held += sequence->chunk;
+    sequence->alone = false;  // it was not to blame
+    cache_->Computed(sequence->slot, sequence->prompt(), sequence->held);
+    if (sequence->output < 0) continue;
+    const float* row = llama_get_logits_ith(model_.context(), sequence->output);
+    if (!row) {
+      return base::Fail(Code::kInternal, "the model gave no logits for row {}", sequence->output);
+    }
+    const std::span<const float> logits(row, vocabulary);
+    llama_token token = sequence->answer->Choose(logits, scratch_);
+    if (hooks_.on_logits) token = hooks_.on_logits(*sequence, logits, token);
+    Take(*sequence, token);
+  }
+  const size_t left =
+      std::erase_if(running_, [](const SequencePtr& s) { return s->slot == Sequence::kNoSlot; });
+  if (left > 0) full_ = false;
+  return {};
+}
+
+// Takes a new token in: its text, and whether the sequence ends with it.
+void StepLoop::Take(Sequence& sequence, llama_token token) {
+  sequence.tokens.push_back(token);
+  ++stats_.generated_tokens;
+  SequenceDelta delta = sequence.answer->Take(token);
   delta.id = sequence.id;
+  delta.choice = sequence.choice;
   const bool over = delta.finish_reason.has_value();
   if (over) delta.usage = sequence.usage();
   deltas_.push_back(std::move(delta));
   if (over) Leave(sequence);
 }
 
-// Frees the slot. `sequence` is gone after it.
+// Frees the slot, and keeps of the prompt what others are likely to begin with: those that wait, or
+// because two have before; of a conversation all, since it goes on.
 void StepLoop::Leave(Sequence& sequence) {
-  llama_memory_seq_rm(llama_get_memory(model_.context()), sequence.slot, -1, -1);
-  reserved_ -= sequence.reservation;
-  --running_;
-  slots_[static_cast<size_t>(sequence.slot)].reset();
+  const double generated = static_cast<double>(sequence.generated());
+  expected_new_ += (generated - expected_new_) / (expected_new_ > 0 ? 32 : 1);
+  recent_tokens_ += generated;
+  const size_t wanted = queue_.Wanted(sequence.prompt());
+  const size_t seen = sequence.prompt_size - sequence.distinct;
+  size_t length = std::max(wanted, seen >= kPopularMin ? seen : 0);
+  if (sequence.interactive()) length = sequence.held;
+  cache_->Keep(std::exchange(sequence.slot, Sequence::kNoSlot), sequence.tokens, length,
+               wanted >= length);
+}
+
+// --- Which kind of cache ---
+
+// One cache for all lets prompts share, but each token looks at everybody's cells: what is better
+// depends on how much the prompts share, and on how many cells there are.
+Result<> StepLoop::ChooseCache() {
+  if (!model_.may_choose_cache() || running_.size() + waiting() < kCrowd) return {};
+  if (cache_chosen_ != 0 && stats_.steps < cache_chosen_ + kStepsBetween) return {};
+  if (recent_tokens_ > kRecentTokens) {
+    recent_requests_ /= 2;
+    recent_tokens_ /= 2;
+    recent_shared_ /= 2;
+  }
+  const double shared = recent_shared_ / std::max(1.0, recent_tokens_);
+  const bool shares = cache_->limits().shares;
+  if (shares) sharing_cost_ = SharingCost(shared);
+  const double gain = shares ? sharing_cost_ - shared : shared - sharing_cost_;
+  // What is held has to be computed again; it must be worth that.
+  if (gain < kClearly || gain * WorkLeft() < 2 * static_cast<double>(cache_->used())) return {};
+  return UseCache(!shares);
+}
+
+// The part of a step that goes to looking at others' cells, with as many sequences as may run.
+double StepLoop::SharingCost(double shared) const {
+  const auto rows = std::min<uint64_t>(model_.facts().slots, running_.size() + waiting());
+  const double each = MeanTokens() * (1 - shared);
+  const double all = each * static_cast<double>(rows);
+  const double guess = all / 1e5 * kCellsGuess;
+  if (!cost_.known()) return guess;
+  const double with = cost_.Predict({rows, 0, static_cast<uint64_t>(all)}).count();
+  const double without = cost_.Predict({rows, 0, static_cast<uint64_t>(each)}).count();
+  return std::clamp(with / without - 1, guess / 4, guess * 4);
+}
+
+// Of the last requests, prompt and answer.
+double StepLoop::MeanTokens() const { return recent_tokens_ / std::max(1.0, recent_requests_); }
+
+// Tokens still to be computed, about.
+double StepLoop::WorkLeft() const {
+  double left = MeanTokens() * static_cast<double>(waiting());
+  for (const SequencePtr& sequence : running_) left += static_cast<double>(Growth(*sequence));
+  return left;
+}
+
+// Leaves everything that is held behind; it is computed again.
+Result<> StepLoop::UseCache(bool shared) {
+  while (!running_.empty()) Pause(running_.size() - 1);
+  INFERQ_TRY(model_.UseCache(shared));
+  cache_ = std::make_unique<KvCache>(model_.context(), model_.cache_limits());
+  cost_ = StepCost();
+  cache_chosen_ = stats_.steps + 1;
+  return {};
 }
 
 }  // namespace inferq::engine::llama

@@ -23,7 +23,7 @@ constexpr uint32_t kSlots = 4;
 constexpr uint32_t kContext = 512;
 
 // The end of one request, everything that came before it joined.
-struct Answer {
+struct Ended {
   std::string text;
   uint64_t tokens = 0;
   std::optional<FinishReason> finish_reason;
@@ -68,15 +68,15 @@ class StepLoopTest : public ::testing::TestWithParam<const char*> {
   }
 
   // Steps until nothing is left to do; `between` runs after each step.
-  static std::map<uint64_t, Answer> Drain(
+  static std::map<uint64_t, Ended> Drain(
       StepLoop& loop, const std::function<void()>& between = [] {}) {
-    std::map<uint64_t, Answer> answers;
+    std::map<uint64_t, Ended> answers;
     while (loop.HasWork()) {
       auto deltas = loop.Step();
       EXPECT_TRUE(deltas.has_value()) << deltas.error().message();
       if (!deltas) break;
       for (SequenceDelta& delta : *deltas) {
-        Answer& answer = answers[delta.id];
+        Ended& answer = answers[delta.id];
         EXPECT_FALSE(answer.finish_reason || answer.error)
             << "a delta after the end of " << delta.id;
         EXPECT_TRUE(wire::IsUtf8(delta.text));
@@ -91,7 +91,7 @@ class StepLoopTest : public ::testing::TestWithParam<const char*> {
     return answers;
   }
 
-  Answer RunOne(GenerateRequest request) {
+  Ended RunOne(GenerateRequest request) {
     StepLoop loop(*model_);
     loop.Submit(1, std::move(request));
     return Drain(loop)[1];
@@ -110,14 +110,14 @@ INSTANTIATE_TEST_SUITE_P(Models, StepLoopTest, ::testing::Values("llama", "glm4"
 // Greedy generation with nothing but libllama: all prompts in one batch, then one token of each
 // sequence per batch.
 std::vector<std::vector<llama_token>> PlainLoop(
-    const Model& model, const std::vector<std::vector<llama_token>>& prompts, size_t tokens) {
+    Model& model, const std::vector<std::vector<llama_token>>& prompts, size_t tokens) {
   llama_context_params params = llama_context_default_params();
   params.n_ctx = kSlots * kContext;
   params.n_batch = params.n_ubatch = model.facts().batch_tokens;
   params.n_seq_max = kSlots;
   params.n_outputs_max = kSlots;
   params.n_threads = params.n_threads_batch = 1;
-  params.kv_unified = false;
+  params.kv_unified = model.cache_limits().shares;
   llama_context* context =
       llama_init_from_model(const_cast<llama_model*>(llama_get_model(model.context())), params);
   llama_batch batch = llama_batch_init(static_cast<int32_t>(model.facts().batch_tokens), 0, 1);
@@ -152,13 +152,16 @@ std::vector<std::vector<llama_token>> PlainLoop(
 
 TEST_P(StepLoopTest, GreedyTokensAreThoseOfAPlainLoop) {
   constexpr size_t kTokens = 40;
-  const std::vector<GenerateRequest> requests{Chat("Hello", kTokens), Chat("你好，世界", kTokens),
+  const auto cache = GetParam() == std::string("llama") ? CacheKind::kShared : CacheKind::kSeparate;
+  model_ = Load({.slots = kSlots, .context_tokens = kContext, .threads = 1, .cache = cache});
+  // They begin differently: what is shared is in another step.
+  const std::vector<GenerateRequest> requests{Plain("Hello", kTokens), Chat("你好，世界", kTokens),
                                               Plain("Once upon a time", kTokens)};
   std::vector<std::vector<llama_token>> prompts;
   std::vector<std::vector<llama_token>> generated(requests.size());
   StepHooks hooks;
-  hooks.on_logits = [&](uint64_t id, std::span<const float>, llama_token chosen) {
-    generated[id].push_back(chosen);
+  hooks.on_logits = [&](const Sequence& sequence, std::span<const float>, llama_token chosen) {
+    generated[sequence.id].push_back(chosen);
     return chosen;
   };
   StepLoop loop(*model_, std::move(hooks));
@@ -193,15 +196,16 @@ using Logits = std::vector<std::vector<float>>;
 
 // The logits of `request` among others, with its tokens forced to be those of `path` (recorded when
 // empty).
-Logits LogitsOf(const Model& model, const GenerateRequest& request, std::vector<llama_token>& path,
+Logits LogitsOf(Model& model, const GenerateRequest& request, std::vector<llama_token>& path,
                 const std::vector<GenerateRequest>& before,
                 const std::vector<GenerateRequest>& after) {
   const uint64_t observed = before.size();
   const bool record = path.empty();
   Logits out;
   StepHooks hooks;
-  hooks.on_logits = [&](uint64_t id, std::span<const float> logits, llama_token chosen) {
-    if (id != observed) return chosen;
+  hooks.on_logits = [&](const Sequence& sequence, std::span<const float> logits,
+                        llama_token chosen) {
+    if (sequence.id != observed) return chosen;
     out.emplace_back(logits.begin(), logits.end());
     if (record) path.push_back(chosen);
     return path[out.size() - 1];
@@ -217,7 +221,7 @@ Logits LogitsOf(const Model& model, const GenerateRequest& request, std::vector<
 
 // The greatest difference between a request's logits alone and among others, as a part of their
 // size.
-double WorstDifference(const Model& model, const GenerateRequest& request,
+double WorstDifference(Model& model, const GenerateRequest& request,
                        const std::vector<GenerateRequest>& before,
                        const std::vector<GenerateRequest>& after) {
   std::vector<llama_token> path;
@@ -240,15 +244,17 @@ TEST_P(StepLoopTest, LogitsAloneAndInCompanyAgree) {
     before.push_back(Chat("Company " + std::to_string(n), 5 + 9 * n));
   for (uint64_t n = 6; n < 12; ++n) after.push_back(Plain(std::string(n * 20, 'x'), 11));
   const GenerateRequest request = Chat("Tell me about the sea", 48);
-  EXPECT_LE(WorstDifference(*model_, request, before, after), kLogitTolerance);
-  const uint64_t shared = kSlots * kContext - 1;
-  model_ = Load({.slots = kSlots, .context_tokens = kContext, .kv_tokens = shared, .threads = 1});
-  ASSERT_TRUE(model_->shares_cache());
-  EXPECT_LE(WorstDifference(*model_, request, before, after), kLogitTolerance);
+  for (const CacheKind cache : {CacheKind::kShared, CacheKind::kSeparate}) {
+    model_ = Load({.slots = kSlots, .context_tokens = kContext, .threads = 1, .cache = cache});
+    ASSERT_EQ(model_->cache_limits().shares, cache == CacheKind::kShared);
+    EXPECT_LE(WorstDifference(*model_, request, before, after), kLogitTolerance);
+  }
 }
 
 // The others end first, so it moves from the last slot to the first.
 TEST_P(StepLoopTest, ASequenceThatMovesKeepsItsCache) {
+  model_ = Load(
+      {.slots = kSlots, .context_tokens = kContext, .threads = 1, .cache = CacheKind::kSeparate});
   const std::vector<GenerateRequest> before{Chat("one", 6), Chat("two", 9), Chat("three", 12)};
   const GenerateRequest request = Chat("Tell me about the sea", 40);
   EXPECT_LE(WorstDifference(*model_, request, before, {}), kLogitTolerance);
@@ -282,7 +288,7 @@ TEST_P(StepLoopTest, AChatGoesThroughTheModelsTemplate) {
 TEST_P(StepLoopTest, ATemplateThatRefusesIsTheRequestsFault) {
   GenerateRequest request = Chat("hi");
   request.messages[0].role = "narrator";
-  const Answer answer = RunOne(request);
+  const Ended answer = RunOne(request);
   ASSERT_TRUE(answer.error.has_value());
   EXPECT_EQ(answer.error->code, Code::kInvalidArgument);
   EXPECT_EQ(answer.error->param, "body.messages");
@@ -292,13 +298,13 @@ TEST_P(StepLoopTest, ATemplateThatRefusesIsTheRequestsFault) {
 TEST_P(StepLoopTest, APromptLongerThanTheContextIsRefusedWithTheNumbers) {
   std::string words;
   for (int i = 0; i < 600; ++i) words += "\x01";  // one token each
-  const Answer answer = RunOne(Plain(words));
+  const Ended answer = RunOne(Plain(words));
   ASSERT_TRUE(answer.error.has_value());
   EXPECT_EQ(answer.error->code, Code::kInvalidArgument);
   EXPECT_EQ(answer.error->param, "body.prompt");
   EXPECT_THAT(answer.error->message, HasSubstr("600 tokens"));
   EXPECT_THAT(answer.error->message, HasSubstr("512"));
-  const Answer huge = RunOne(Chat(std::string(1 << 20, 'x')));  // not worth tokenising
+  const Ended huge = RunOne(Chat(std::string(1 << 20, 'x')));  // not worth tokenising
   EXPECT_EQ(huge.error->param, "body.messages");
   EXPECT_THAT(huge.error->message, HasSubstr("more than"));
 }
@@ -314,7 +320,7 @@ TEST_P(StepLoopTest, AnEmptyPromptIsRefused) {
 
 TEST_P(StepLoopTest, MaxTokensEndsWithLength) {
   for (uint64_t max_tokens : {1u, 2u, 33u}) {
-    const Answer answer = RunOne(Chat("Count", max_tokens));
+    const Ended answer = RunOne(Chat("Count", max_tokens));
     EXPECT_EQ(answer.finish_reason, FinishReason::kLength);
     EXPECT_EQ(answer.usage.completion_tokens, max_tokens);
     EXPECT_EQ(answer.tokens, max_tokens);
@@ -324,7 +330,7 @@ TEST_P(StepLoopTest, MaxTokensEndsWithLength) {
 TEST_P(StepLoopTest, AFullContextEndsWithLength) {
   GenerateRequest request = Chat("On and on");
   request.max_tokens.reset();
-  const Answer answer = RunOne(request);
+  const Ended answer = RunOne(request);
   EXPECT_EQ(answer.finish_reason, FinishReason::kLength);
   EXPECT_EQ(answer.usage.prompt_tokens + answer.usage.completion_tokens, kContext);
 }
@@ -332,15 +338,14 @@ TEST_P(StepLoopTest, AFullContextEndsWithLength) {
 TEST_P(StepLoopTest, TheModelsEndTokenStops) {
   const llama_token end = llama_vocab_eos(model_->vocab());
   StepHooks hooks;
-  hooks.on_logits = [end, n = 0](uint64_t, std::span<const float>, llama_token chosen) mutable {
-    return ++n == 4 ? end : chosen;
-  };
+  hooks.on_logits = [end, n = 0](const Sequence&, std::span<const float>,
+                                 llama_token chosen) mutable { return ++n == 4 ? end : chosen; };
   StepLoop loop(*model_, hooks);
   GenerateRequest request = Chat("Say three", 50);
   request.ignore_eos = false;
   request.sampling.seed = 1;
   loop.Submit(1, request);
-  const Answer answer = Drain(loop)[1];
+  const Ended answer = Drain(loop)[1];
   EXPECT_EQ(answer.finish_reason, FinishReason::kStop);
   EXPECT_LE(answer.usage.completion_tokens, 4u);
 
@@ -354,7 +359,7 @@ TEST_P(StepLoopTest, TheModelsEndTokenStops) {
 TEST_P(StepLoopTest, AStopStringAcrossTokensCutsTheText) {
   std::vector<std::string> pieces;
   StepHooks hooks;
-  hooks.on_logits = [&](uint64_t, std::span<const float>, llama_token chosen) {
+  hooks.on_logits = [&](const Sequence&, std::span<const float>, llama_token chosen) {
     pieces.push_back(model_->Piece(chosen));
     return chosen;
   };
@@ -367,7 +372,7 @@ TEST_P(StepLoopTest, AStopStringAcrossTokensCutsTheText) {
       if (!model_->Piece(token).empty()) forced.push_back(token);
     }
   }
-  hooks.on_logits = [&](uint64_t, std::span<const float>, llama_token) {
+  hooks.on_logits = [&](const Sequence&, std::span<const float>, llama_token) {
     const llama_token token = forced[pieces.size() % forced.size()];
     pieces.push_back(model_->Piece(token));
     return token;
@@ -376,7 +381,7 @@ TEST_P(StepLoopTest, AStopStringAcrossTokensCutsTheText) {
   GenerateRequest request = Chat("What is the sum?", 200);
   request.stop = {"nothing", "s 42!"};
   loop.Submit(1, request);
-  const Answer answer = Drain(loop)[1];
+  const Ended answer = Drain(loop)[1];
   EXPECT_EQ(answer.finish_reason, FinishReason::kStop);
   EXPECT_EQ(answer.text, "The sum i");
   EXPECT_TRUE(
@@ -390,7 +395,9 @@ TEST_P(StepLoopTest, CharactersAreNeverCut) {
       model_->Prepare(Plain("龘😀龘é😀"))->tokens;  // rare ones are several tokens each
   size_t next = 0;
   StepHooks hooks;
-  hooks.on_logits = [&](uint64_t, std::span<const float>, llama_token) { return forced[next++]; };
+  hooks.on_logits = [&](const Sequence&, std::span<const float>, llama_token) {
+    return forced[next++];
+  };
   StepLoop loop(*model_, hooks);
   loop.Submit(1, Chat("Characters", forced.size()));
   EXPECT_EQ(Drain(loop)[1].text, "龘😀龘é😀");  // Drain checks each delta
@@ -408,7 +415,7 @@ TEST_P(StepLoopTest, MoreRequestsThanSlotsAllFinishInOrderOfStart) {
   hooks.on_start = [&](uint64_t id) { started.push_back(id); };
   StepLoop loop(*model_, std::move(hooks));
   for (uint64_t id = 1; id <= 11; ++id)
-    loop.Submit(id, Chat("Request " + std::to_string(id), 3 + id % 5));
+    loop.Submit(id, Plain(std::string(1, static_cast<char>('a' + id)) + " request", 3 + id % 5));
   size_t most = 0;
   const auto answers = Drain(loop, [&] { most = std::max(most, loop.running()); });
   EXPECT_EQ(answers.size(), 11u);
@@ -478,7 +485,7 @@ TEST_P(StepLoopTest, AFullCacheCostsOnlyTheLargestSequence) {
   constexpr llama_seq_id kIntruder = 200;
   constexpr uint32_t kShared = 1536;
   model_ = Load({.slots = kSlots, .context_tokens = kContext, .kv_tokens = kShared, .threads = 1});
-  ASSERT_TRUE(model_->shares_cache());
+  ASSERT_TRUE(model_->cache_limits().shares);
   std::vector<llama_token> tokens(kShared - 300, 1);
   const auto batch_tokens = static_cast<size_t>(model_->facts().batch_tokens);
   for (size_t begin = 0; begin < tokens.size(); begin += batch_tokens) {
@@ -509,7 +516,7 @@ TEST_P(StepLoopTest, AFullCacheCostsOnlyTheLargestSequence) {
 TEST_P(StepLoopTest, SeedsMakeSampledAnswersRepeatable) {
   GenerateRequest request = Chat("Surprise me", 24);
   request.sampling = {.temperature = 1.5, .top_p = 0.95, .top_k = 50, .seed = 42};
-  const Answer first = RunOne(request);
+  const Ended first = RunOne(request);
   EXPECT_EQ(RunOne(request).text, first.text);
   request.sampling.seed = 43;
   EXPECT_NE(RunOne(request).text, first.text);
