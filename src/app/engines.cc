@@ -61,6 +61,8 @@ std::unique_ptr<engine::Engine> MakeLocal(runtime::AsioRuntime& runtime,
                                           const EngineOptions& options) {
   engine::llama::LlamaOptions local;
   local.model_path = options.model;
+  local.adapter_path = options.adapter;
+  local.adapter_scale = options.adapter_scale;
   local.slots = std::min(ConcurrencyOf(options), 256u);
   local.context_tokens = options.context_tokens;
   local.threads = options.threads;
@@ -101,6 +103,9 @@ Result<std::unique_ptr<engine::Engine>> MakeEngine(runtime::AsioRuntime& runtime
   if (!options.backend.empty() && !options.engine.empty()) {
     return Fail(Code::kInvalidArgument,
                 "--backend and --engine exclude each other: choose where it runs");
+  }
+  if (!options.adapter.empty() && !IsLocal(options)) {
+    return Fail(Code::kInvalidArgument, "--adapter belongs to a GGUF file that runs here: --model");
   }
   if (!options.engine.empty()) return MakeFake(runtime, options);
   if (!options.backend.empty()) return MakeRemote(runtime, options);

@@ -14,6 +14,8 @@ namespace inferq::app {
 /// Which engine a command line asks for.
 struct EngineOptions {
   std::string model{};    ///< GGUF path, or the name of a backend's model.
+  std::string adapter{};  ///< With a GGUF: LoRA adapter; "": none.
+  double adapter_scale = 1;
   std::string backend{};  ///< Base URL.
   std::string api_key_file{};
   std::string engine{};      ///< "fake" or "".

@@ -9,6 +9,7 @@
 #include "app/exit_code.h"
 #include "app/file_command.h"
 #include "app/key_command.h"
+#include "app/model_command.h"
 #include "app/run_command.h"
 #include "app/serve_command.h"
 #include "app/store_command.h"
@@ -44,6 +45,7 @@ int main(int argc, char** argv) {
   app::ConfigCommand config(root);
   app::BenchCommand bench(root);
   app::StoreCommand store(root);
+  app::ModelCommand model(root);
   app::DescribeEngineCommand(root);
   try {
     root.parse(argc, argv);
@@ -59,5 +61,6 @@ int main(int argc, char** argv) {
   if (config.chosen()) return config.Execute();
   if (bench.chosen()) return bench.Execute();
   if (store.chosen()) return store.Execute();
+  if (model.chosen()) return model.Execute();
   return run.Execute();
 }

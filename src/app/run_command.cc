@@ -109,6 +109,13 @@ void AddEngineOptions(CLI::App& app, auto& o) {
           "--context", o.engine.context_tokens,
           "GGUF: longest prompt plus answer, in tokens (default: the model's, at most 8192)")
       ->check(CLI::Range(16, 10'000'000));
+  auto* adapter = group->add_option("--adapter", o.engine.adapter,
+                                    "GGUF: LoRA adapter (GGUF) of that model to run it with");
+  group
+      ->add_option("--adapter-scale", o.engine.adapter_scale,
+                   "GGUF: how much of the adapter (default 1); 0 is the model without it")
+      ->needs(adapter)
+      ->check(CLI::Range(-100.0, 100.0));
   group->add_option("--threads", o.engine.threads, "GGUF: threads (default: the machine's cores)")
       ->check(CLI::Range(1, 1024));
   group->add_option("--ttft", o.engine.ttft, "fake: time to first token, for example 20ms");
@@ -224,7 +231,10 @@ std::vector<std::pair<std::string, std::string>> IdentityOf(const auto& o) {
           {"--body", o.rows.extra_body},
           {"--model", o.engine.model},
           {"--backend", o.engine.backend},
-          {"--engine", o.engine.engine}};
+          {"--engine", o.engine.engine},
+          {"--adapter", o.engine.adapter},
+          {"--adapter-scale",
+           o.engine.adapter.empty() ? "" : fmt::format("{}", o.engine.adapter_scale)}};
 }
 
 service::RunOptions JobOptions(const auto& o, std::string input) {

@@ -14,6 +14,8 @@ using EnginePtr = std::unique_ptr<engine::Engine>;
 Result<EnginePtr> MakeLocal(runtime::AsioRuntime& runtime, const ModelOptions& options) {
   engine::llama::LlamaOptions local;
   local.model_path = options.path;
+  local.adapter_path = options.adapter;
+  local.adapter_scale = options.adapter_scale;
   local.slots = std::min(options.concurrency, 256u);
   local.context_tokens = options.context_tokens;
   local.threads = options.threads;
@@ -57,7 +59,7 @@ Result<EnginePtr> MakeEngineOf(runtime::AsioRuntime& runtime, const ModelOptions
 std::string DescribeModel(const ModelOptions& options) {
   switch (options.kind) {
     case ModelOptions::Kind::kGguf:
-      return "llama " + options.path;
+      return "llama " + options.path + (options.adapter.empty() ? "" : " with " + options.adapter);
     case ModelOptions::Kind::kRemote:
       return "remote " + options.url;
     case ModelOptions::Kind::kFake:

@@ -155,10 +155,16 @@ struct OwnKey {
   std::string_view key;
   Kind kind;
 };
-constexpr OwnKey kOwnKeys[] = {
-    {"upstream_name", Kind::kRemote}, {"api_key", Kind::kRemote}, {"context", Kind::kGguf},
-    {"threads", Kind::kGguf},         {"ttft", Kind::kFake},      {"itl", Kind::kFake},
-    {"fail_rate", Kind::kFake},       {"tokens", Kind::kFake}};
+constexpr OwnKey kOwnKeys[] = {{"upstream_name", Kind::kRemote},
+                               {"api_key", Kind::kRemote},
+                               {"context", Kind::kGguf},
+                               {"threads", Kind::kGguf},
+                               {"adapter", Kind::kGguf},
+                               {"adapter_scale", Kind::kGguf},
+                               {"ttft", Kind::kFake},
+                               {"itl", Kind::kFake},
+                               {"fail_rate", Kind::kFake},
+                               {"tokens", Kind::kFake}};
 
 std::string_view KindKey(Kind kind) {
   constexpr std::string_view kKeys[] = {"path", "url", "fake"};
@@ -233,6 +239,11 @@ Result<ModelOptions> ReadModel(const Settings& from) {
   INFERQ_TRY(CheckOwnKeys(from, model.kind));
   INFERQ_TRY(ReadSlots(from, model));
   model.path = from.Get<std::string>("path");
+  model.adapter = from.Get<std::string>("adapter");
+  model.adapter_scale = from.Get<double>("adapter_scale");
+  if (from.given("adapter_scale") && model.adapter.empty()) {
+    return Refuse(from, "adapter_scale", "model.adapter_scale", "needs adapter = \"FILE.gguf\"");
+  }
   model.url = from.Get<std::string>("url");
   model.upstream_name = from.Get<std::string>("upstream_name");
   model.api_key = from.Get<std::string>("api_key");
@@ -256,28 +267,6 @@ std::optional<std::string_view> ModelNameOfStem(std::string_view stem) {
   }
   if (tail.substr(1, 5) != "00001") return std::nullopt;
   return stem.substr(0, stem.size() - kForm.size());
-}
-
-// The GGUF files of a folder; none when it is not there.
-Result<std::vector<ModelOptions>> FindModels(base::FileSystem& files,
-                                             const std::string& directory) {
-  constexpr std::string_view kExtension = ".gguf";
-  std::vector<ModelOptions> models;
-  auto names = files.List(directory);
-  if (!names && names.error().code() == Code::kNotFound) return models;
-  if (!names) return std::unexpected(std::move(names).error().WithContext("models.directory"));
-  for (const std::string& name : *names) {
-    if (!name.ends_with(kExtension) || name.size() == kExtension.size()) continue;
-    auto model_name =
-        ModelNameOfStem(std::string_view(name).substr(0, name.size() - kExtension.size()));
-    if (!model_name) continue;
-    ModelOptions& model = models.emplace_back();
-    model.name = *model_name;
-    model.path = directory + "/" + name;
-    model.concurrency = kLocalConcurrency;
-    model.reserved = UsualReserve(kLocalConcurrency);
-  }
-  return models;
 }
 
 // Those of the file, and those of the folder that have another name.
@@ -383,6 +372,27 @@ Result<> CheckExposure(const Settings& from, const ServeOptions& options) {
 }
 
 }  // namespace
+
+Result<std::vector<ModelOptions>> FindModels(base::FileSystem& files,
+                                             const std::string& directory) {
+  constexpr std::string_view kExtension = ".gguf";
+  std::vector<ModelOptions> models;
+  auto names = files.List(directory);
+  if (!names && names.error().code() == Code::kNotFound) return models;
+  if (!names) return std::unexpected(std::move(names).error().WithContext("models.directory"));
+  for (const std::string& name : *names) {
+    if (!name.ends_with(kExtension) || name.size() == kExtension.size()) continue;
+    auto model_name =
+        ModelNameOfStem(std::string_view(name).substr(0, name.size() - kExtension.size()));
+    if (!model_name) continue;
+    ModelOptions& model = models.emplace_back();
+    model.name = *model_name;
+    model.path = directory + "/" + name;
+    model.concurrency = kLocalConcurrency;
+    model.reserved = UsualReserve(kLocalConcurrency);
+  }
+  return models;
+}
 
 Result<ServeOptions> LoadServeOptions(const config::Sources& sources, base::FileSystem& files) {
   INFERQ_ASSIGN(config::Config config, config::Load(ServeSchema(), sources, files));

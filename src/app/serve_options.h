@@ -25,6 +25,8 @@ struct ModelOptions {
   std::string name;
   Kind kind = Kind::kGguf;
   std::string path;             ///< kGguf.
+  std::string adapter;          ///< kGguf: LoRA adapter; "" is none.
+  double adapter_scale = 1;     ///< kGguf.
   std::string url;              ///< kRemote: base URL.
   std::string upstream_name;    ///< kRemote: the model's name there; "" is `name`.
   std::string api_key;          ///< kRemote; "" is none. Never shown.
@@ -73,6 +75,10 @@ struct ServeOptions {
 
 /// Everything that can be configured.
 const config::Schema& ServeSchema();
+
+/// The GGUF files of a folder as models, sorted by file name; none when the folder is not there.
+base::Result<std::vector<ModelOptions>> FindModels(base::FileSystem& files,
+                                                   const std::string& directory);
 
 /// Loads and checks. kInvalidArgument: sentences for a person, one problem a line.
 base::Result<ServeOptions> LoadServeOptions(const config::Sources& sources,

@@ -122,7 +122,6 @@ class Answers(ServeCase):
         texts = [choice["message"]["content"] for choice in answer["choices"]]
         self.assertEqual(len(set(texts)), 3)
         one = self.ask(chat(max_tokens=6, ignore_eos=True))
-        self.assertEqual(one["choices"][0]["message"]["content"], texts[0])
         self.assertEqual(one["usage"]["prompt_tokens"], answer["usage"]["prompt_tokens"])
         for choice in answer["choices"]:
             told = choice["logprobs"]["content"]

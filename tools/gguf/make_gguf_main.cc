@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "gguf/lora_writer.h"
 #include "gguf/model_writer.h"
 
 namespace {
@@ -24,6 +25,7 @@ struct Overrides {
   std::optional<inferq::gguf::WeightType> type;
   std::optional<uint64_t> seed;
   bool tools = false;
+  std::string lora_for;
   std::optional<uint32_t> layers, embd, heads, kv_heads, ff, context, vocab;
 };
 
@@ -54,6 +56,10 @@ void AddOptions(CLI::App& app, std::string& preset, std::string& out, Overrides&
                  "Sizes to start from: tiny (< 1 MB) or 150m (150 million parameters)")
       ->check(CLI::IsMember({"tiny", "150m"}))
       ->capture_default_str();
+  app.add_option(
+      "--lora-for", o.lora_for,
+      "Write a random LoRA adapter for this model instead; of the others only --seed and "
+      "--out count");
   app.add_option("--arch", o.arch, "llama (default) or glm4")
       ->transform(CLI::CheckedTransformer(kArchs));
   app.add_option("--type", o.type, "Type of the weights: f16 (default), f32 or q8_0")
@@ -87,7 +93,12 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "inferq-make-gguf: create {}: {}\n", directory.string(), error.message());
     return 1;
   }
-  if (auto written = inferq::gguf::WriteModel(Combine(preset, overrides), out); !written) {
+  const bool adapter = !overrides.lora_for.empty();
+  auto written = adapter
+                     ? inferq::gguf::WriteLora(
+                           {.model = overrides.lora_for, .seed = overrides.seed.value_or(1)}, out)
+                     : inferq::gguf::WriteModel(Combine(preset, overrides), out);
+  if (!written) {
     fmt::print(stderr, "inferq-make-gguf: {}\n", written.error().message());
     return 1;
   }

@@ -26,15 +26,20 @@ std::string BinaryBesideUs() {
 }
 
 std::vector<std::string> ArgumentsOf(const LlamaOptions& options) {
-  return {"--model",      options.model_path,
-          "--fd",         std::to_string(kSocket),
-          "--slots",      std::to_string(options.slots),
-          "--context",    std::to_string(options.context_tokens),
-          "--kv-tokens",  std::to_string(options.kv_tokens),
-          "--threads",    std::to_string(options.threads),
-          "--batch",      std::to_string(options.batch_tokens),
-          "--gpu-layers", std::to_string(options.gpu_layers),
-          "--cache",      options.cache};
+  std::vector<std::string> arguments = {"--model",      options.model_path,
+                                        "--fd",         std::to_string(kSocket),
+                                        "--slots",      std::to_string(options.slots),
+                                        "--context",    std::to_string(options.context_tokens),
+                                        "--kv-tokens",  std::to_string(options.kv_tokens),
+                                        "--threads",    std::to_string(options.threads),
+                                        "--batch",      std::to_string(options.batch_tokens),
+                                        "--gpu-layers", std::to_string(options.gpu_layers),
+                                        "--cache",      options.cache};
+  if (!options.adapter_path.empty()) {
+    arguments.insert(arguments.end(), {"--adapter", options.adapter_path, "--adapter-scale",
+                                       fmt::format("{}", options.adapter_scale)});
+  }
+  return arguments;
 }
 
 }  // namespace

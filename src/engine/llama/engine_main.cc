@@ -115,6 +115,8 @@ int Main(int argc, char** argv) {
   ModelOptions& model = arguments.model;
   CLI::App app("Runs a model for inferq. Started by inferq itself.", "inferq-engine");
   app.add_option("--model", model.path, "GGUF file")->required();
+  app.add_option("--adapter", model.adapter_path, "LoRA adapter (GGUF) of the model");
+  app.add_option("--adapter-scale", model.adapter_scale, "How much of the adapter");
   app.add_option("--fd", arguments.fd, "Socket to the server")->required();
   app.add_option("--slots", model.slots, "Sequences at once, 0: as memory allows");
   app.add_option("--context", model.context_tokens,

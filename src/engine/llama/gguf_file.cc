@@ -1,6 +1,5 @@
 #include "engine/llama/gguf_file.h"
 
-#include <array>
 #include <filesystem>
 #include <string_view>
 #include <system_error>
@@ -14,42 +13,9 @@ using base::Code;
 using base::Fail;
 using base::Result;
 
-constexpr size_t kHeaderBytes = 24;  // magic, version, counts of tensors and of keys
-constexpr uint32_t kNewestVersion = 3;
+constexpr uint64_t kPartsMax = 1000;
 
-uint32_t ReadVersion(std::string_view header) {
-  uint32_t version = 0;
-  for (size_t i = 0; i < 4; ++i)
-    version |= uint32_t{static_cast<uint8_t>(header[4 + i])} << (8 * i);
-  return version;
-}
-
-Result<> CheckHeader(const std::string& path, std::string_view header) {
-  if (header.empty()) return Fail(Code::kInvalidArgument, "model {} is empty", path);
-  if (!header.starts_with("GGUF")) {
-    return Fail(
-        Code::kInvalidArgument,
-        "model {} is not a GGUF file. Convert it with llama.cpp's convert_hf_to_gguf.py, or "
-        "download a .gguf",
-        path);
-  }
-  if (header.size() < kHeaderBytes) {
-    return Fail(Code::kInvalidArgument, "model {} ends after {} bytes: download it again", path,
-                header.size());
-  }
-  const uint32_t version = ReadVersion(header);
-  if (version == 0 || version > kNewestVersion) {
-    return Fail(
-        Code::kInvalidArgument,
-        "model {} is GGUF version {} (or damaged, or big-endian); versions up to {} are known",
-        path, version, kNewestVersion);
-  }
-  return {};
-}
-
-}  // namespace
-
-Result<> CheckGgufFile(const std::string& path) {
+Result<GgufPart> ReadPart(const std::string& path) {
   std::error_code error;
   const auto status = std::filesystem::status(path, error);
   if (status.type() == std::filesystem::file_type::not_found) {
@@ -64,10 +30,92 @@ Result<> CheckGgufFile(const std::string& path) {
   }
   auto file = base::PosixFileSystem().Open(path, base::OpenMode::kRead);
   if (!file) return std::unexpected(std::move(file).error().WithContext("model " + path));
-  std::array<char, kHeaderBytes> header;
-  auto size = (*file)->ReadAt(0, header.data(), header.size());
-  if (!size) return std::unexpected(std::move(size).error().WithContext("model " + path));
-  return CheckHeader(path, {header.data(), *size});
+  GgufPart part{.path = path, .file_bytes = 0, .header = {}};
+  INFERQ_ASSIGN(part.file_bytes, (*file)->Size());
+  INFERQ_ASSIGN(part.header, ReadGgufHeader(**file, path));
+  return part;
+}
+
+// "-00001-of-00003.gguf", as llama.cpp names the parts of a split model.
+std::string PartEnding(uint64_t number, uint64_t count) {
+  return fmt::format("-{:05}-of-{:05}.gguf", number, count);
+}
+
+uint64_t PartsOf(const GgufHeader& header) { return header.Unsigned("split.count").value_or(1); }
+
+Result<> ReadOtherParts(GgufFile& file) {
+  const std::string first = file.parts.front().path;
+  const uint64_t count = PartsOf(file.header());
+  const uint64_t index = file.header().Unsigned("split.no").value_or(0);
+  if (count > kPartsMax || index >= count) {
+    return Fail(Code::kInvalidArgument,
+                "model {} says that it is part {} of {}, of at most {}: damaged", first, index + 1,
+                count, kPartsMax);
+  }
+  const std::string ending = PartEnding(index + 1, count);
+  if (!first.ends_with(ending)) {
+    return Fail(
+        Code::kInvalidArgument,
+        "model {} is part {} of {}, so its name must end in {} and the others lie beside it", first,
+        index + 1, count, ending);
+  }
+  const std::string stem = first.substr(0, first.size() - ending.size());
+  if (index != 0) {
+    return Fail(Code::kInvalidArgument, "model {} is part {} of {}: name the first, {}", first,
+                index + 1, count, stem + PartEnding(1, count));
+  }
+  for (uint64_t i = 1; i < count; ++i) {
+    INFERQ_ASSIGN(GgufPart part, ReadPart(stem + PartEnding(i + 1, count)));
+    if (PartsOf(part.header) != count || part.header.Unsigned("split.no") != i) {
+      return Fail(Code::kInvalidArgument, "model {} is not part {} of {}, as its name says",
+                  part.path, i + 1, count);
+    }
+    file.parts.push_back(std::move(part));
+  }
+  return {};
+}
+
+std::string TextOf(const GgufHeader& header, std::string_view key) {
+  const std::string* text = header.Text(key);
+  return text ? *text : "";
+}
+
+bool IsAdapter(const GgufHeader& header) { return TextOf(header, "general.type") == "adapter"; }
+
+}  // namespace
+
+Result<GgufFile> ReadGgufFile(const std::string& path) {
+  GgufFile file;
+  INFERQ_ASSIGN(GgufPart part, ReadPart(path));
+  file.parts.push_back(std::move(part));
+  if (PartsOf(file.header()) > 1) INFERQ_TRY(ReadOtherParts(file));
+  return file;
+}
+
+Result<> CheckGgufFile(const std::string& path) {
+  INFERQ_ASSIGN(const GgufFile file, ReadGgufFile(path));
+  if (!IsAdapter(file.header())) return {};
+  return Fail(Code::kInvalidArgument,
+              "model {} is an adapter: name it as the adapter of the model it was made for", path);
+}
+
+Result<> CheckGgufAdapter(const std::string& path, const std::string& model_path) {
+  auto file = ReadGgufFile(path);
+  if (!file) return std::unexpected(std::move(file).error().WithContext("adapter"));
+  const GgufHeader& header = file->header();
+  if (!IsAdapter(header)) {
+    return Fail(Code::kInvalidArgument, "adapter {} is a model, not an adapter", path);
+  }
+  if (TextOf(header, "adapter.type") != "lora") {
+    return Fail(Code::kInvalidArgument, "adapter {} is of type '{}'; only lora is known", path,
+                TextOf(header, "adapter.type"));
+  }
+  INFERQ_ASSIGN(const GgufFile model, ReadGgufFile(model_path));
+  const std::string ours = TextOf(model.header(), "general.architecture");
+  const std::string theirs = TextOf(header, "general.architecture");
+  if (ours == theirs) return {};
+  return Fail(Code::kInvalidArgument, "adapter {} was made for {}, model {} is {}", path, theirs,
+              model_path, ours);
 }
 
 }  // namespace inferq::engine::llama

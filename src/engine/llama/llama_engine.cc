@@ -334,7 +334,10 @@ Awaitable<Result<>> LlamaEngine::Impl::Start() {
   if (state_ != State::kCreated)
     co_return Fail(Code::kFailedPrecondition, "the engine was started before");
   state_ = State::kLoading;
-  auto check = [path = options_.model_path] { return CheckGgufFile(path); };
+  auto check = [model = options_.model_path, adapter = options_.adapter_path]() -> Result<> {
+    INFERQ_TRY(CheckGgufFile(model));
+    return adapter.empty() ? Result<>() : CheckGgufAdapter(adapter, model);
+  };
   auto checked = co_await runtime_.RunBlocking(runtime::kAnyLane, std::move(check));
   if (!checked) GiveUp(checked.error());
   if (state_ == State::kLoading) scope_.Spawn(Supervise());
@@ -406,7 +409,8 @@ Error LlamaEngine::Impl::LoadFailure(const std::string& how) const {
   const std::string words = link_->last_words();
   return Error(
       memory ? Code::kResourceExhausted : Code::kInvalidArgument,
-      fmt::format("model {} cannot be loaded: the engine process {}{}{}", options_.model_path, how,
+      fmt::format("model {}{}{} cannot be loaded: the engine process {}{}{}", options_.model_path,
+                  options_.adapter_path.empty() ? "" : " with adapter ", options_.adapter_path, how,
                   memory ? ", which is what the system does when memory runs out" : "",
                   words.empty() ? "" : ": " + words));
 }
@@ -459,7 +463,9 @@ Capacity LlamaEngine::Impl::capacity() const {
 }
 
 std::string LlamaEngine::Impl::Describe() const {
-  const std::string file = std::filesystem::path(options_.model_path).filename();
+  std::string file = std::filesystem::path(options_.model_path).filename();
+  if (!options_.adapter_path.empty())
+    file += " with " + std::filesystem::path(options_.adapter_path).filename().string();
   return facts_ ? fmt::format("llama {} ({})", file, facts_->model) : fmt::format("llama {}", file);
 }
 

@@ -16,8 +16,10 @@ namespace inferq::engine::llama {
 
 /// How to run a local model. 0 means: chosen by the engine child (see ModelOptions).
 struct LlamaOptions {
-  std::string model_path;  ///< GGUF file; of a split model the first part.
-  uint32_t slots = 0;      ///< Requests at once, 1..256; 0: as memory allows, at most 64.
+  std::string model_path;         ///< GGUF file; of a split model the first part.
+  std::string adapter_path = {};  ///< LoRA adapter (GGUF) of the model; "": none.
+  double adapter_scale = 1;       ///< How much of it; 0: nothing.
+  uint32_t slots = 0;             ///< Requests at once, 1..256; 0: as memory allows, at most 64.
   uint32_t context_tokens =
       0;                      ///< Prompt plus output of one request; 0: the model's, at most 8192.
   uint64_t kv_tokens = 0;     ///< Tokens that all slots share; 0: slots * context_tokens.

@@ -352,15 +352,30 @@ TEST_F(LlamaEngineTest, WrongPathsAreSentences) {
   EXPECT_THAT(ErrorOf(StartWith(options)).message(), HasSubstr("not a GGUF file"));
 }
 
+// The header is in order, so only llama.cpp can tell.
 TEST_F(LlamaEngineTest, ACorruptModelIsASentence) {
   LlamaOptions options = WithModel();
-  std::filesystem::resize_file(options.model_path,
-                               std::filesystem::file_size(options.model_path) / 2);
+  auto bytes = base::ReadFile(base::PosixFileSystem(), options.model_path);
+  ASSERT_TRUE(bytes.has_value());
+  const size_t at = bytes->find("glm4");
+  ASSERT_NE(at, std::string::npos);
+  bytes->replace(at, 4, "glm?");
+  options.model_path = WriteFile("odd.gguf", *bytes);
   const auto started = StartWith(options);
   ASSERT_FALSE(started.has_value());
   EXPECT_EQ(ErrorOf(started).code(), Code::kInvalidArgument);
   EXPECT_THAT(ErrorOf(started).message(),
               AllOf(HasSubstr(options.model_path), HasSubstr("cannot be loaded")));
+}
+
+TEST_F(LlamaEngineTest, AnUnfinishedDownloadStartsNoChild) {
+  LlamaOptions options = WithScript("echo once >>\"$0.log\"");
+  std::filesystem::resize_file(options.model_path,
+                               std::filesystem::file_size(options.model_path) - 1000);
+  const auto started = StartWith(options);
+  EXPECT_EQ(ErrorOf(started).code(), Code::kInvalidArgument);
+  EXPECT_THAT(ErrorOf(started).message(), HasSubstr("1000 bytes short"));
+  EXPECT_FALSE(std::filesystem::exists(options.engine_binary + ".log"));
 }
 
 TEST_F(LlamaEngineTest, AChildThatAbortsWhileLoadingIsTriedThreeTimes) {

@@ -2,15 +2,12 @@
 
 #include <dlfcn.h>
 #include <log.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <set>
-#include <thread>
 
 #include "base/mutex.h"
+#include "engine/llama/machine.h"
 
 namespace inferq::engine::llama {
 namespace {
@@ -19,9 +16,8 @@ using base::Code;
 using base::Fail;
 using base::Result;
 
-constexpr uint32_t kDefaultContext = 8192;
+constexpr uint32_t kDefaultContext = kUsualContext;
 constexpr uint32_t kDefaultBatch = 512;
-constexpr uint32_t kDefaultSlotsMax = 64;
 constexpr size_t kKeptErrors = 4;
 constexpr uint32_t kKeptMax = 32;  // beginnings of prompts; each costs a row of logits
 
@@ -57,48 +53,7 @@ void OnLog(ggml_log_level level, const char* text, void*) {
   if (level == GGML_LOG_LEVEL_ERROR) Errors().Add(text);
 }
 
-// --- The machine ---
-
-// The first number of a one-line file; nullopt when there is none.
-std::optional<uint64_t> ReadNumber(const std::string& path) {
-  std::ifstream file(path);
-  uint64_t number = 0;
-  return file >> number ? std::optional(number) : std::nullopt;
-}
-
-uint32_t CoresOfAffinity() {
-  cpu_set_t allowed;
-  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
-    return std::thread::hardware_concurrency();
-  std::set<std::pair<uint64_t, uint64_t>> cores;
-  for (unsigned cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (!CPU_ISSET(cpu, &allowed)) continue;
-    const std::string topology = fmt::format("/sys/devices/system/cpu/cpu{}/topology/", cpu);
-    cores.emplace(ReadNumber(topology + "physical_package_id").value_or(0),
-                  ReadNumber(topology + "core_id").value_or(cpu));
-  }
-  return static_cast<uint32_t>(cores.size());
-}
-
-// Whole CPUs that the control group grants ("quota period" in cpu.max), nullopt without a limit.
-std::optional<uint32_t> CoresOfQuota() {
-  std::ifstream file("/sys/fs/cgroup/cpu.max");
-  double quota = 0;
-  double period = 0;
-  if (!(file >> quota >> period) || period <= 0) return std::nullopt;
-  return static_cast<uint32_t>(std::max(1.0, quota / period));
-}
-
-// Bytes that can be had without swapping.
-uint64_t AvailableMemory() {
-  std::ifstream file("/proc/meminfo");
-  std::string key;
-  std::string unit;
-  for (uint64_t kib = 0; file >> key >> kib; std::getline(file, unit)) {
-    if (key == "MemAvailable:") return kib * 1024;
-  }
-  return 0;
-}
+// --- The model ---
 
 // Upper estimate of a token's keys and values, in f16.
 uint64_t KvBytesPerToken(const llama_model* model) {
@@ -109,9 +64,7 @@ uint64_t KvBytesPerToken(const llama_model* model) {
 }
 
 uint32_t SlotsForMemory(const llama_model* model, uint64_t context_tokens) {
-  const uint64_t per_slot = std::max<uint64_t>(1, KvBytesPerToken(model) * context_tokens);
-  return static_cast<uint32_t>(
-      std::clamp<uint64_t>(AvailableMemory() / 3 / per_slot, 1, kDefaultSlotsMax));
+  return UsualSlots(AvailableMemory(), KvBytesPerToken(model), context_tokens);
 }
 
 std::string Describe(const llama_model* model) {
@@ -134,16 +87,12 @@ void InitLlama() {
   llama_backend_init();
 }
 
-uint32_t UsableCores() {
-  const uint32_t cores = std::max(1u, CoresOfAffinity());
-  return std::min(cores, CoresOfQuota().value_or(cores));
-}
-
 Model::~Model() = default;
 
 Result<std::unique_ptr<Model>> Model::Load(ModelOptions options) {
   std::unique_ptr<Model> model(new Model());
   INFERQ_TRY(model->LoadWeights(options));
+  INFERQ_TRY(model->LoadAdapter(options));  // a context makes room for the adapters that it finds
   model->ChooseSizes(options);
   INFERQ_TRY(model->UseCache(model->shares_cache_));
   model->template_ = ChatTemplate::Load(model->model_.get());
@@ -215,7 +164,7 @@ Result<> Model::UseCache(bool shared) {
   params.kv_unified = shared;
   params.no_perf = true;
   context_.reset(llama_init_from_model(model_.get(), params));
-  if (context_) return {};
+  if (context_) return UseAdapter();
   return Fail(
       Code::kResourceExhausted,
       "model {}: no context of {} tokens for {} slots: {}. Lower slots or context, or give the "
@@ -228,6 +177,31 @@ KvCache::Limits Model::cache_limits() const {
           .cells = kv_tokens_,
           .kept_cells = facts_.context_tokens / 2,
           .shares = shares_cache_};
+}
+
+Result<> Model::LoadAdapter(const ModelOptions& options) {
+  if (options.adapter_path.empty()) return {};
+  adapter_scale_ = options.adapter_scale;
+  adapter_ = llama_adapter_lora_init(model_.get(), options.adapter_path.c_str());
+  if (!adapter_) {
+    return Fail(Code::kInvalidArgument, "adapter {} cannot be loaded for model {}: {}",
+                options.adapter_path, options.path, Errors().Text());
+  }
+  if (llama_adapter_get_alora_n_invocation_tokens(adapter_) > 0) {
+    return Fail(
+        Code::kInvalidArgument,
+        "adapter {} begins at certain tokens of the prompt (aLoRA), which is not known here",
+        options.adapter_path);
+  }
+  return {};
+}
+
+Result<> Model::UseAdapter() {
+  if (!adapter_) return {};
+  float scale = adapter_scale_;
+  if (llama_set_adapters_lora(context_.get(), &adapter_, 1, &scale) == 0) return {};
+  return Fail(Code::kInvalidArgument, "the adapter cannot be used with model {}: {}", facts_.model,
+              Errors().Text());
 }
 
 Result<std::vector<llama_token>> Model::Tokenize(const std::string& text) const {

@@ -25,7 +25,9 @@ enum class CacheKind : uint8_t {
 
 /// 0 means: choose for me.
 struct ModelOptions {
-  std::string path = {};  ///< GGUF; of a split model the first part.
+  std::string path = {};          ///< GGUF; of a split model the first part.
+  std::string adapter_path = {};  ///< LoRA adapter (GGUF); "": none.
+  float adapter_scale = 1;
   uint32_t slots =
       0;  ///< 1..256 sequences at once; 0: what a third of the free memory takes, at most 64.
   uint32_t context_tokens =
@@ -42,9 +44,6 @@ inline constexpr uint32_t kMaxSlots = 256;  ///< llama.cpp's limit of sequences 
 /// Makes llama.cpp's backends known; its libraries lie beside libllama. Once per process, before
 /// Load.
 void InitLlama();
-
-/// Physical cores that this process may use, within the CPU quota of its control group; >= 1.
-uint32_t UsableCores();
 
 /// A request's prompt, and what its answers have to look like.
 struct Prompt {
@@ -97,10 +96,14 @@ class Model {
   void ChooseSizes(const ModelOptions& options);
   base::Result<std::string> Render(const GenerateRequest& request, AnswerFormat& format) const;
   base::Result<> Constrain(const GenerateRequest& request, AnswerFormat& format) const;
+  base::Result<> LoadAdapter(const ModelOptions& options);
+  base::Result<> UseAdapter();
   base::Result<std::vector<llama_token>> Tokenize(const std::string& text) const;
   size_t LongestPiece() const;
 
   std::unique_ptr<llama_model, FreeModel> model_;
+  llama_adapter_lora* adapter_ = nullptr;  // of model_
+  float adapter_scale_ = 1;
   const llama_vocab* vocab_ = nullptr;
   std::unique_ptr<llama_context, FreeContext> context_;
   base::Result<ChatTemplate> template_ = base::Fail(base::Code::kInternal, "not loaded");

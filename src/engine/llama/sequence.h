@@ -23,18 +23,19 @@ struct Sequence {
   uint32_t order = 0;   ///< Of coming; unique.
   GenerateRequest request;
   std::shared_ptr<const AnswerFormat> format;  ///< Of all answers to the request.
-  std::vector<llama_token> tokens;   ///< The prompt, then what was generated.
-  size_t prompt_size = 0;            ///< >= 1
-  uint64_t max_new = 0;              ///< Tokens that it may generate, >= 1.
-  uint64_t distinct = 0;             ///< See Usage.
-  std::unique_ptr<Answer> answer{};  ///< Once it has run.
+  std::vector<llama_token> tokens;             ///< The prompt, then what was generated.
+  size_t prompt_size = 0;                      ///< >= 1
+  uint64_t max_new = 0;                        ///< Tokens that it may generate, >= 1.
+  uint64_t distinct = 0;                       ///< See Usage.
+  std::unique_ptr<Answer> answer{};            ///< Once it has run.
 
   llama_seq_id slot = kNoSlot;
   size_t held = 0;           ///< Tokens in the cache.
   size_t chunk = 0;          ///< Of them and the next, in the present batch.
   int32_t output = -1;       ///< Its row of logits in the present batch; -1: none.
   uint64_t cached = 0;       ///< Prompt tokens that others had computed, when it ran first.
-  uint32_t pauses = 0;       ///< Times that others went before it while it ran.
+  uint32_t pauses = 0;       ///< Times that it lost its slot to others.
+  uint32_t passed = 0;       ///< Steps in which others went before it while it had a slot.
   bool again = false;        ///< It has lost what it held.
   bool passed_over = false;  ///< In the present batch.
   uint32_t overtaken = 0;    ///< Times that others left the queue before it.

@@ -61,8 +61,7 @@ void StepLoop::Submit(uint64_t id, GenerateRequest request) {
   Submit(id, std::move(request), std::move(prompt));
 }
 
-void StepLoop::Submit(uint64_t id, GenerateRequest request,
-                      Result<Prompt> prompt) {
+void StepLoop::Submit(uint64_t id, GenerateRequest request, Result<Prompt> prompt) {
   if (!prompt) return Fail(id, prompt.error());
   const uint64_t room = model_.facts().context_tokens - prompt->tokens.size();
   const uint64_t most = prompt->tokens.size() + std::min(room, request.max_tokens.value_or(room));

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <map>
 
+#include "engine/llama/machine.h"
 #include "gguf/tiny_model.h"
 #include "wire/json.h"
 
