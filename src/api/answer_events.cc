@@ -34,7 +34,8 @@ void AnswerEvents::AppendOwn(std::string& out, const engine::Delta& delta) {
   if (!include_usage_) return;
   AppendEvent(out, chunks_.Usage({.prompt_tokens = delta.usage.prompt_tokens,
                                   .completion_tokens = delta.usage.completion_tokens,
-                                  .cached_tokens = delta.usage.cached_tokens}));
+                                  .cached_tokens = delta.usage.cached_tokens,
+                                  .distinct_tokens = delta.usage.distinct_tokens}));
 }
 
 }  // namespace inferq::api

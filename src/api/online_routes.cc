@@ -63,7 +63,8 @@ std::string CompletionJson(const wire::StreamInfo& info, const Delta& whole) {
                               .finish_reason = {},
                               .usage = {.prompt_tokens = whole.usage.prompt_tokens,
                                         .completion_tokens = whole.usage.completion_tokens,
-                                        .cached_tokens = whole.usage.cached_tokens}};
+                                        .cached_tokens = whole.usage.cached_tokens,
+                                        .distinct_tokens = whole.usage.distinct_tokens}};
   completion.finish_reason = engine::FinishReasonName(*whole.finish_reason);
   return wire::CompletionBody(info.endpoint, completion);
 }

@@ -122,6 +122,11 @@ std::string SummaryText(const service::RunSummary& summary, const std::string& o
   if (progress.resumed > 0) text += fmt::format(" ({} from before)", WithCommas(progress.resumed));
   text += fmt::format("\ntokens: {} in, {} out", WithCommas(totals.prompt_tokens),
                       WithCommas(totals.completion_tokens));
+  if (totals.cached_tokens > 0) {
+    text += fmt::format(" ({} of the prompts computed, {} at best)",
+                        WithCommas(totals.prompt_tokens - totals.cached_tokens),
+                        WithCommas(totals.distinct_tokens));
+  }
   text += fmt::format("; this time {} out in {}, {:.1f} tok/s",
                       WithCommas(progress.new_completion_tokens),
                       Duration(Seconds(progress.elapsed)), TokensPerSecond(progress));
@@ -134,9 +139,10 @@ std::string SummaryText(const service::RunSummary& summary, const std::string& o
 std::string SummaryJson(const service::RunSummary& summary, const std::string& output,
                         const std::string& errors) {
   return fmt::format(
-      R"({{"event":"summary","interrupted":{},{},"prompt_tokens":{},"completion_tokens":{},)"
+      R"({{"event":"summary","interrupted":{},{},"prompt_tokens":{},"cached_tokens":{},"distinct_tokens":{},"completion_tokens":{},)"
       R"("output":{},"errors":{}}})",
       summary.interrupted, JsonCounts(summary.progress), summary.totals.prompt_tokens,
+      summary.totals.cached_tokens, summary.totals.distinct_tokens,
       summary.totals.completion_tokens, wire::JsonString(output),
       summary.totals.failed > 0 ? wire::JsonString(errors) : "null");
 }

@@ -112,6 +112,8 @@ void ServeObserver::AttemptEnded(const queue::ClaimedTask& task, const service::
   };
   count("prompt", attempt.usage.prompt_tokens);
   count("completion", attempt.usage.completion_tokens);
+  count("prompt_cached", attempt.usage.cached_tokens);
+  count("prompt_distinct", attempt.usage.distinct_tokens);
   bool failed = attempt.result == service::Attempt::Result::kFailed;
   log_.Write(failed ? Level::kInfo : Level::kDebug, "attempt." + result,
              {{"task", ToString(task.id)},

@@ -6,7 +6,7 @@ namespace inferq::catalog {
 namespace {
 
 // 2: batches have an index of their lines.
-constexpr uint64_t kVersion = 2;
+constexpr uint64_t kVersion = 3;
 
 // Numbers in groups of seven bits, the low ones first; times and signed numbers as their two's
 // complement; texts and lists behind their length.
@@ -193,6 +193,8 @@ void Added(Coder& coder, Record& record, uint64_t version) {
     coder(record.models);
     coder(record.index_blob);
     coder(record.cost);
+    if (version < 3) return;
+    coder(record.usage.distinct_tokens);
   }
 }
 

@@ -49,7 +49,8 @@ model::BatchRecord SomeBatch() {
   batch.error_file_id = "file-4";
   batch.succeeded = 11;
   batch.failed = 12;
-  batch.usage = {.input_tokens = 13, .cached_tokens = 14, .output_tokens = 15};
+  batch.usage = {
+      .input_tokens = 13, .cached_tokens = 14, .distinct_tokens = 12, .output_tokens = 15};
   batch.created = At(20);
   batch.expires = At(21);
   batch.in_progress = At(22);
@@ -91,6 +92,7 @@ TEST(Codec, ABatchReadsBackAsItWas) {
   EXPECT_EQ(read.errors[0].line, 3u);
   EXPECT_EQ(read.errors[1].line, std::nullopt);
   EXPECT_EQ(read.usage.cached_tokens, 14u);
+  EXPECT_EQ(read.usage.distinct_tokens, 12u);
   EXPECT_EQ(read.cancelling, At(27));
   EXPECT_EQ(read.cancelled, At(28));
   EXPECT_EQ(Encode(read), bytes) << "a field is lost on the way";

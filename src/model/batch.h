@@ -57,6 +57,8 @@ struct BatchProblem {
 struct BatchUsage {
   uint64_t input_tokens = 0;
   uint64_t cached_tokens = 0;  ///< Part of input_tokens.
+  /// Part of input_tokens that a perfect prefix cache would have computed; 0: unknown.
+  uint64_t distinct_tokens = 0;
   uint64_t output_tokens = 0;
 };
 

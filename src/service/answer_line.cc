@@ -25,7 +25,7 @@ std::string AnswerBody(const queue::ClaimedTask& task, const Work& work, engine:
       .text = std::move(answer.text),
       .finish_reason = std::string(engine::FinishReasonName(*answer.finish_reason)),
       .usage = {answer.usage.prompt_tokens, answer.usage.completion_tokens,
-                answer.usage.cached_tokens}};
+                answer.usage.cached_tokens, answer.usage.distinct_tokens}};
   return wire::CompletionBody(work.request.endpoint, completion);
 }
 

@@ -63,6 +63,7 @@ Result<> BatchOutput::WriteSuccess(const model::TaskRecord& task) {
   ++files_.succeeded;
   files_.usage.input_tokens += answer.completion.usage.prompt_tokens;
   files_.usage.cached_tokens += answer.completion.usage.cached_tokens;
+  files_.usage.distinct_tokens += answer.completion.usage.distinct_tokens;
   files_.usage.output_tokens += answer.completion.usage.completion_tokens;
   return output_.Put(*blobs_, line);
 }

@@ -67,6 +67,8 @@ base::Result<> RunOutput::WriteSuccess(const model::TaskRecord& task) {
   INFERQ_ASSIGN(wire::BatchOutput answer, wire::ParseBatchOutput(line));
   ++totals_.succeeded;
   totals_.prompt_tokens += answer.completion.usage.prompt_tokens;
+  totals_.cached_tokens += answer.completion.usage.cached_tokens;
+  totals_.distinct_tokens += answer.completion.usage.distinct_tokens;
   totals_.completion_tokens += answer.completion.usage.completion_tokens;
   if (options_.format == OutputFormat::kJsonl) return results_->Put(line);
   INFERQ_ASSIGN(RunLine input, ReadRunLine(blobs_, task.spec.payload));

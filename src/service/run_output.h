@@ -25,6 +25,8 @@ struct OutputTotals {
   uint64_t succeeded = 0;
   uint64_t failed = 0;
   uint64_t prompt_tokens = 0;
+  uint64_t cached_tokens = 0;    ///< Of these, not computed again.
+  uint64_t distinct_tokens = 0;  ///< Of these, what a perfect prefix cache would compute.
   uint64_t completion_tokens = 0;
 };
 

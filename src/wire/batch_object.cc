@@ -140,9 +140,12 @@ bool IsFinalized(model::BatchStatus status) {
 std::string UsageOf(const model::BatchRecord& batch) {
   if (!IsFinalized(batch.status)) return "null";
   const model::BatchUsage& usage = batch.usage;
+  const std::string distinct = usage.distinct_tokens == 0
+                                   ? ""
+                                   : fmt::format(R"(,"distinct_tokens":{})", usage.distinct_tokens);
   return fmt::format(
-      R"({{"input_tokens":{},"input_tokens_details":{{"cached_tokens":{}}},"output_tokens":{},"output_tokens_details":{{"reasoning_tokens":0}},"total_tokens":{}}})",
-      usage.input_tokens, usage.cached_tokens, usage.output_tokens,
+      R"({{"input_tokens":{},"input_tokens_details":{{"cached_tokens":{}{}}},"output_tokens":{},"output_tokens_details":{{"reasoning_tokens":0}},"total_tokens":{}}})",
+      usage.input_tokens, usage.cached_tokens, distinct, usage.output_tokens,
       usage.input_tokens + usage.output_tokens);
 }
 

@@ -388,10 +388,13 @@ std::string WithDefaults(JsonValue body, const BodyDefaults& defaults) {
 }
 
 std::string UsageJson(const TokenUsage& usage) {
+  const std::string distinct = usage.distinct_tokens == 0
+                                   ? ""
+                                   : fmt::format(R"(,"distinct_tokens":{})", usage.distinct_tokens);
   return fmt::format(
-      R"({{"prompt_tokens":{},"completion_tokens":{},"total_tokens":{},"prompt_tokens_details":{{"cached_tokens":{}}}}})",
+      R"({{"prompt_tokens":{},"completion_tokens":{},"total_tokens":{},"prompt_tokens_details":{{"cached_tokens":{}{}}}}})",
       usage.prompt_tokens, usage.completion_tokens, usage.prompt_tokens + usage.completion_tokens,
-      usage.cached_tokens);
+      usage.cached_tokens, distinct);
 }
 
 namespace {
@@ -454,6 +457,7 @@ Result<Completion> ParseCompletionBody(JsonValue body) {
   completion.usage.completion_tokens = CountOf(usage, "completion_tokens");
   auto details = usage ? usage->Find("prompt_tokens_details") : std::nullopt;
   completion.usage.cached_tokens = CountOf(details, "cached_tokens");
+  completion.usage.distinct_tokens = CountOf(details, "distinct_tokens");
   return completion;
 }
 

@@ -135,9 +135,13 @@ struct TokenUsage {
   uint64_t prompt_tokens = 0;
   uint64_t completion_tokens = 0;
   uint64_t cached_tokens = 0;  ///< Part of prompt_tokens.
+  /// Part of prompt_tokens that no earlier prompt began with: what a perfect prefix cache would
+  /// compute. 0: unknown, and not written.
+  uint64_t distinct_tokens = 0;
 };
 
-/// OpenAI's `usage` object, with the total and prompt_tokens_details.
+/// OpenAI's `usage` object, with the total and prompt_tokens_details; distinct_tokens in these is
+/// ours.
 std::string UsageJson(const TokenUsage& usage);
 
 /// A finished answer.

@@ -7,7 +7,7 @@ namespace inferq::engine::llama {
 namespace {
 
 wire::TokenUsage ToWire(const Usage& usage) {
-  return {usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens};
+  return {usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens, usage.distinct_tokens};
 }
 
 }  // namespace

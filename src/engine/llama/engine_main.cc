@@ -51,7 +51,8 @@ void ReadMessages(Channel& channel, Preparer& preparer, Inbox& inbox) {
       EndNow(kExitProtocol, message.error());
     if (!message) EndNow(kExitStopped);
     if (auto* submit = std::get_if<Submit>(&*message)) preparer.Submit(std::move(*submit));
-    if (auto* cancel = std::get_if<Cancel>(&*message)) inbox.Push(*cancel);
+    if (auto* cancel = std::get_if<Cancel>(&*message); cancel && !preparer.Cancel(cancel->id))
+      inbox.Push(*cancel);
     if (std::holds_alternative<Stop>(*message)) return inbox.Push(Stop{});
   }
 }

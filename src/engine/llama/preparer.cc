@@ -26,6 +26,18 @@ void Preparer::Submit(llama::Submit submit) {
   changed_.NotifyOne();
 }
 
+bool Preparer::Cancel(uint64_t id) {
+  base::MutexLock lock(mu_);
+  if (current_ == id) {
+    current_ = 0;
+    return true;
+  }
+  for (auto* line : {&interactive_, &batch_}) {
+    if (std::erase_if(*line, [id](const llama::Submit& s) { return s.id == id; }) > 0) return true;
+  }
+  return false;
+}
+
 // Waits for the next one. @return false: there will be none.
 bool Preparer::Take(llama::Submit& next) {
   base::MutexLock lock(mu_);
@@ -34,7 +46,14 @@ bool Preparer::Take(llama::Submit& next) {
   auto& line = interactive_.empty() ? batch_ : interactive_;
   next = std::move(line.front());
   line.pop_front();
+  current_ = next.id;
   return true;
+}
+
+// Under the lock, so that a cancel comes either before or after it.
+void Preparer::Deliver(Prepared prepared) {
+  base::MutexLock lock(mu_);
+  if (std::exchange(current_, 0) == prepared.id) hooks_.on_ready(std::move(prepared));
 }
 
 void Preparer::Run() {
@@ -42,7 +61,7 @@ void Preparer::Run() {
   for (llama::Submit next; Take(next);) {
     hooks_.on_start(next.id);
     auto prompt = model_.Prepare(next.request);
-    hooks_.on_ready({next.id, std::move(next.request), std::move(prompt)});
+    Deliver({next.id, std::move(next.request), std::move(prompt)});
   }
 }
 

@@ -26,7 +26,7 @@ class Preparer {
   struct Hooks {
     /// Called, on the thread, before a request is touched,
     std::function<void(uint64_t id)> on_start;
-    /// and once it has been prepared.
+    /// and once it has been prepared. Must not call back.
     std::function<void(Prepared)> on_ready;
   };
 
@@ -37,10 +37,14 @@ class Preparer {
 
   /// Any thread.
   void Submit(Submit submit);
+  /// Drops a request that is not ready yet; it will not be. Any thread. @return false: it is ready,
+  /// or unknown.
+  bool Cancel(uint64_t id);
 
  private:
   void Run();
   bool Take(llama::Submit& next);
+  void Deliver(Prepared prepared);
 
   const Model& model_;
   const Hooks hooks_;
@@ -48,6 +52,7 @@ class Preparer {
   base::CondVar changed_;
   std::deque<llama::Submit> interactive_ GUARDED_BY(mu_);
   std::deque<llama::Submit> batch_ GUARDED_BY(mu_);
+  uint64_t current_ GUARDED_BY(mu_) = 0;  // being prepared; 0: none, or cancelled meanwhile
   bool stopped_ GUARDED_BY(mu_) = false;
   std::thread thread_;
 };
