@@ -33,7 +33,7 @@ class Online::Job {
   bool begun() const { return begun_; }
 
   void Push(Delta delta) {
-    begun_ = true;
+    begun_ |= !delta.text.empty() || !delta.raw_chunks.empty();
     unread_.text += delta.text;
     unread_.tokens += delta.tokens;
     std::ranges::move(delta.raw_chunks, std::back_inserter(unread_.raw_chunks));

@@ -4,6 +4,9 @@
 #include <array>
 
 #include "base/check.h"
+#include "wire/answer_options.h"
+#include "wire/body_reader.h"
+#include "wire/choice.h"
 
 namespace inferq::wire {
 
@@ -11,6 +14,13 @@ using base::Code;
 using base::Error;
 using base::Fail;
 using base::Result;
+
+using body::Bad;
+using body::ReadBool;
+using body::ReadInteger;
+using body::ReadNumber;
+using body::ReadString;
+using body::Shown;
 
 namespace {
 
@@ -38,6 +48,16 @@ constexpr std::array kFields = {
     FieldInfo{"ignore_eos", kHonoured, true, true, ""},
     FieldInfo{"stream", kHonoured, true, true, ""},
     FieldInfo{"stream_options", kHonoured, true, true, ""},
+    FieldInfo{"n", kHonoured, true, true, ""},
+    FieldInfo{"best_of", kHonoured, true, true, ""},
+    FieldInfo{"logprobs", kHonoured, true, true, ""},
+    FieldInfo{"top_logprobs", kHonoured, true, false, ""},
+    FieldInfo{"logit_bias", kHonoured, true, true, ""},
+    FieldInfo{"tools", kHonoured, true, false, ""},
+    FieldInfo{"tool_choice", kHonoured, true, false, ""},
+    FieldInfo{"parallel_tool_calls", kHonoured, true, false, ""},
+    FieldInfo{"response_format", kHonoured, true, true, ""},
+    FieldInfo{"grammar", kHonoured, true, true, ""},
 
     FieldInfo{"user", kIgnored, true, true, ""},
     FieldInfo{"store", kIgnored, true, true, ""},
@@ -48,24 +68,15 @@ constexpr std::array kFields = {
     FieldInfo{"prompt_cache_retention", kIgnored, true, true, ""},
     FieldInfo{"cache_prompt", kIgnored, true, true, ""},
     FieldInfo{"prediction", kIgnored, true, false, ""},
-    FieldInfo{"parallel_tool_calls", kIgnored, true, false, ""},
     FieldInfo{"request_id", kIgnored, true, true, ""},
     FieldInfo{"priority", kIgnored, true, true, ""},
     FieldInfo{"skip_special_tokens", kIgnored, true, true, ""},
     FieldInfo{"spaces_between_special_tokens", kIgnored, true, true, ""},
 
-    FieldInfo{"n", kRefused, true, true, "1"},
-    FieldInfo{"best_of", kRefused, true, true, "1"},
-    FieldInfo{"logprobs", kRefused, true, true, "false"},
-    FieldInfo{"top_logprobs", kRefused, true, false, "0"},
-    FieldInfo{"logit_bias", kRefused, true, true, "{}"},
     FieldInfo{"echo", kRefused, false, true, "false"},
     FieldInfo{"suffix", kRefused, false, true, "\"\""},
-    FieldInfo{"tools", kRefused, true, false, "[]"},
-    FieldInfo{"tool_choice", kRefused, true, false, "\"none\"|\"auto\""},
     FieldInfo{"functions", kRefused, true, false, "[]"},
     FieldInfo{"function_call", kRefused, true, false, "\"none\"|\"auto\""},
-    FieldInfo{"response_format", kRefused, true, true, "{\"type\":\"text\"}"},
     FieldInfo{"modalities", kRefused, true, false, "[\"text\"]"},
     FieldInfo{"audio", kRefused, true, false, ""},
     FieldInfo{"web_search_options", kRefused, true, false, ""},
@@ -82,51 +93,6 @@ constexpr std::array kFields = {
 constexpr size_t kMaxStops = 16;
 constexpr size_t kMaxStopBytes = 1024;
 constexpr int64_t kMaxTokens = INT32_MAX;
-
-template <class... Args>
-std::unexpected<Error> Bad(std::string_view field, fmt::format_string<Args...> format,
-                           Args&&... args) {
-  std::string param = fmt::format("body.{}", field);
-  std::string message =
-      fmt::format("'{}' {}", param, fmt::format(format, std::forward<Args>(args)...));
-  return std::unexpected(
-      Error(Code::kInvalidArgument, std::move(message)).WithParam(std::move(param)));
-}
-
-/// The value for a message, cut where it is long.
-std::string Shown(JsonValue value) {
-  constexpr size_t kMax = 60;
-  if (value.text().size() <= kMax) return std::string(value.text());
-  return RepairUtf8(value.text().substr(0, kMax)) + "…";
-}
-
-Result<double> ReadNumber(std::string_view field, JsonValue value, double min, double max) {
-  auto number = value.AsDouble();
-  if (!number) return Bad(field, "must be a number, got {}.", Shown(value));
-  if (*number < min || *number > max) {
-    return Bad(field, "is {}, but must be from {} to {}.", Shown(value), min, max);
-  }
-  return *number;
-}
-
-Result<int64_t> ReadInteger(std::string_view field, JsonValue value, int64_t min, int64_t max) {
-  auto number = value.AsInteger();
-  if (!number) return Bad(field, "must be an integer of 64 bits, got {}.", Shown(value));
-  if (*number < min || *number > max) {
-    return Bad(field, "is {}, but must be from {} to {}.", *number, min, max);
-  }
-  return *number;
-}
-
-Result<bool> ReadBool(std::string_view field, JsonValue value) {
-  if (auto flag = value.AsBool()) return *flag;
-  return Bad(field, "must be true or false, got {}.", Shown(value));
-}
-
-Result<std::string> ReadString(std::string_view field, JsonValue value) {
-  if (auto text = value.AsString()) return *std::move(text);
-  return Bad(field, "must be a string, got {}.", JsonTypeName(value.type()));
-}
 
 Result<> ReadMaxTokens(std::string_view field, JsonValue value, GenerateRequest& request) {
   INFERQ_ASSIGN(int64_t count, ReadInteger(field, value, 1, kMaxTokens));
@@ -230,6 +196,7 @@ Result<ChatMessage> ReadMessage(const std::string& field, JsonValue value) {
   } else if (message.role != "assistant") {
     return Bad(field + ".content", "is missing.");
   }
+  INFERQ_TRY(ReadToolFields(field, value, message));
   return message;
 }
 
@@ -286,7 +253,7 @@ Result<> ReadFlag(std::string_view field, JsonValue value, GenerateRequest& requ
   return {};
 }
 
-constexpr std::array<std::pair<std::string_view, Read>, 18> kReaders = {{
+constexpr std::array<std::pair<std::string_view, Read>, 28> kReaders = {{
     {"model", ReadModel},
     {"messages", ReadMessages},
     {"prompt", ReadPrompt},
@@ -305,6 +272,16 @@ constexpr std::array<std::pair<std::string_view, Read>, 18> kReaders = {{
     {"ignore_eos", ReadFlag<&GenerateRequest::ignore_eos>},
     {"stream", ReadFlag<&GenerateRequest::stream>},
     {"stream_options", ReadStreamOptions},
+    {"n", ReadChoices},
+    {"best_of", ReadBestOf},
+    {"logprobs", ReadLogprobs},
+    {"top_logprobs", ReadTopLogprobs},
+    {"logit_bias", ReadLogitBias},
+    {"tools", ReadTools},
+    {"tool_choice", ReadToolChoice},
+    {"parallel_tool_calls", ReadParallelToolCalls},
+    {"response_format", ReadResponseFormat},
+    {"grammar", ReadGrammar},
 }};
 
 Read ReaderOf(std::string_view name) {
@@ -411,6 +388,7 @@ Result<GenerateRequest> ParseGenerateRequest(std::string_view body, Endpoint end
   std::string_view required = chat ? "messages" : "prompt";
   auto input = parsed->Find(required);
   if (!input || input->is_null()) return Bad(required, "is missing.");
+  INFERQ_TRY(CheckAnswerOptions(request));
   return request;
 }
 
@@ -442,19 +420,6 @@ std::string UsageJson(const TokenUsage& usage) {
 
 namespace {
 
-std::string ChoiceJson(Endpoint endpoint, const Completion& completion) {
-  std::string reason =
-      completion.finish_reason.empty() ? "null" : JsonString(completion.finish_reason);
-  std::string text = JsonString(completion.text);
-  if (endpoint == Endpoint::kCompletions) {
-    return fmt::format(R"({{"index":0,"text":{},"logprobs":null,"finish_reason":{}}})", text,
-                       reason);
-  }
-  return fmt::format(
-      R"({{"index":0,"message":{{"role":"assistant","content":{},"refusal":null}},"logprobs":null,"finish_reason":{}}})",
-      text, reason);
-}
-
 uint64_t CountOf(const std::optional<JsonValue>& object, std::string_view key) {
   auto count = object ? object->Find(key) : std::nullopt;
   auto value = count ? count->AsInteger() : std::nullopt;
@@ -477,11 +442,22 @@ std::string TextOf(JsonValue content) {
 }  // namespace
 
 std::string CompletionBody(Endpoint endpoint, const Completion& completion) {
+  const Choice choice{.text = completion.text, .finish_reason = completion.finish_reason};
+  return CompletionBody(endpoint, completion, {&choice, 1});
+}
+
+std::string CompletionBody(Endpoint endpoint, const Completion& completion,
+                           std::span<const Choice> choices) {
   bool chat = endpoint == Endpoint::kChatCompletions;
+  std::string all;
+  for (const Choice& choice : choices) {
+    if (!all.empty()) all += ",";
+    all += ChoiceJson(endpoint, choice);
+  }
   return fmt::format(
       R"({{"id":{},"object":"{}","created":{},"model":{},"choices":[{}],"usage":{}}})",
       JsonString(completion.id), chat ? "chat.completion" : "text_completion", completion.created,
-      JsonString(completion.model), ChoiceJson(endpoint, completion), UsageJson(completion.usage));
+      JsonString(completion.model), all, UsageJson(completion.usage));
 }
 
 Result<Completion> ParseCompletionBody(JsonValue body) {

@@ -12,6 +12,8 @@
 
 namespace inferq::wire {
 
+struct Choice;  // wire/choice.h
+
 /// What a request asks of a model.
 enum class Endpoint : uint8_t { kChatCompletions, kCompletions, kEmbeddings };
 /// "/v1/chat/completions", "/v1/completions", "/v1/embeddings".
@@ -39,12 +41,38 @@ struct FieldInfo {
 /// The one table of request fields.
 std::span<const FieldInfo> RequestFields();
 
+/// A call of a tool: what a model asks for, and what a client says it asked for.
+struct ToolCall {
+  std::string id;
+  std::string name;
+  std::string arguments;  ///< As the model wrote them: JSON, unless it was cut short.
+  friend bool operator==(const ToolCall&, const ToolCall&) = default;
+};
+
 /// One message. Text parts are joined by nothing, as chat templates do.
 struct ChatMessage {
   std::string role;     ///< system, developer, user, assistant, tool, function.
   std::string content;  ///< The text; "" when null.
   std::string json;     ///< The whole message as written, for chat templates that want more.
+  std::vector<ToolCall> tool_calls;  ///< Of an assistant.
+  std::string tool_call_id;          ///< Of a tool: which call it answers.
+  std::string name;                  ///< Of the tool, or of who speaks.
 };
+
+enum class ToolChoice : uint8_t {
+  kAuto,
+  kNone,      ///< The model sees the tools, but answers in text.
+  kRequired,  ///< At least one call. A named function is this, with no other tool.
+};
+
+struct LogitBias {
+  int32_t token = 0;
+  double bias = 0;  ///< [-100, 100]
+  friend bool operator==(const LogitBias&, const LogitBias&) = default;
+};
+
+inline constexpr uint32_t kMaxChoices = 16;
+inline constexpr uint32_t kMaxTopLogprobs = 20;
 
 /// How to choose tokens. The defaults are OpenAI's; a penalty's default does nothing.
 struct Sampling {
@@ -57,6 +85,7 @@ struct Sampling {
   double frequency_penalty = 0.0;  ///< [-2, 2].
   double repeat_penalty = 1.0;     ///< (0, 10]; also read from repetition_penalty.
   std::optional<uint64_t> seed;    ///< Unset: the engine's choice. Negative ones wrap.
+  std::vector<LogitBias> logit_bias;
 };
 
 /// A request for text, checked.
@@ -71,7 +100,17 @@ struct GenerateRequest {
   std::vector<std::string> stop;  ///< 0..16 texts, none empty, each up to 1 KiB.
   bool ignore_eos = false;        ///< Extension: go on to max_tokens.
   bool stream = false;
-  bool include_usage = false;        ///< stream_options.include_usage.
+  bool include_usage = false;       ///< stream_options.include_usage.
+  uint32_t n = 1;                   ///< [1, kMaxChoices]; answers to the same prompt.
+  std::optional<uint32_t> best_of;  ///< Where given, it equals n.
+  bool logprobs = false;            ///< Tell each token's logarithmic probability,
+  uint32_t top_logprobs = 0;        ///< and those of so many others; [0, kMaxTopLogprobs].
+  std::string tools;                ///< JSON array of OpenAI's function tools; "": none.
+  ToolChoice tool_choice = ToolChoice::kAuto;
+  std::string tool_name;  ///< The one that tool_choice names; then `tools` holds no other.
+  std::optional<bool> parallel_tool_calls;  ///< Unset: as the model's template can.
+  std::string json_schema;  ///< JSON; the answer is a value that it describes. "": any text.
+  std::string grammar;      ///< Extension: GBNF that the answer follows; excludes json_schema.
   std::vector<std::string> ignored;  ///< Fields present that are accepted without effect.
 };
 
@@ -120,6 +159,9 @@ struct Completion {
 
 /// The response JSON, compact: object "chat.completion" or "text_completion", one choice.
 std::string CompletionBody(Endpoint endpoint, const Completion& completion);
+/// The same with these choices in place of the completion's text and finish_reason.
+std::string CompletionBody(Endpoint endpoint, const Completion& completion,
+                           std::span<const Choice> choices);
 /// Reads the first choice of either kind of response, and what there is of the other fields.
 /// @return kInvalidArgument: not an object, or without choices.
 base::Result<Completion> ParseCompletionBody(JsonValue body);

@@ -9,32 +9,44 @@ StreamChunks::StreamChunks(StreamInfo info) : info_(std::move(info)) {
                       JsonString(info_.model));
 }
 
-std::string StreamChunks::Role() const {
-  return Chunk(Choice(R"({"role":"assistant","content":"","refusal":null})", "", "null"),
-               NoUsage());
+std::string StreamChunks::Role(uint32_t choice) const {
+  return ChunkOf(
+      {.choice = choice, .delta = R"({"role":"assistant","content":"","refusal":null})"});
 }
 
 std::string StreamChunks::Text(std::string_view text) const {
-  return Chunk(Choice(fmt::format(R"({{"content":{}}})", JsonString(text)), text, "null"),
-               NoUsage());
+  return ChunkOf({.delta = fmt::format(R"({{"content":{}}})", JsonString(text)), .text = text});
 }
 
-std::string StreamChunks::Finish(std::string_view finish_reason) const {
-  return Chunk(Choice("{}", "", JsonString(finish_reason)), NoUsage());
+std::string StreamChunks::Text(const Choice& choice) const {
+  return ChunkOf({.choice = choice.index,
+                  .delta = fmt::format(R"({{"content":{}}})", JsonString(choice.text)),
+                  .text = choice.text,
+                  .logprobs = choice.logprobs ? LogprobsJson(info_.endpoint, *choice.logprobs)
+                                              : std::string("null")});
+}
+
+std::string StreamChunks::ToolCalls(const Choice& choice) const {
+  return ChunkOf(
+      {.choice = choice.index,
+       .delta = fmt::format(R"({{"tool_calls":{}}})", ToolCallsJson(choice.tool_calls, true))});
+}
+
+std::string StreamChunks::Finish(std::string_view finish_reason, uint32_t choice) const {
+  return ChunkOf({.choice = choice, .reason = JsonString(finish_reason)});
 }
 
 std::string StreamChunks::Usage(const TokenUsage& usage) const {
   return Chunk("", ",\"usage\":" + UsageJson(usage));
 }
 
-std::string StreamChunks::Choice(std::string_view delta, std::string_view text,
-                                 std::string_view reason) const {
-  if (info_.endpoint == Endpoint::kChatCompletions) {
-    return fmt::format(R"({{"index":0,"delta":{},"logprobs":null,"finish_reason":{}}})", delta,
-                       reason);
-  }
-  return fmt::format(R"({{"index":0,"text":{},"logprobs":null,"finish_reason":{}}})",
-                     JsonString(text), reason);
+std::string StreamChunks::ChunkOf(const Parts& parts) const {
+  const bool chat = info_.endpoint == Endpoint::kChatCompletions;
+  return Chunk(
+      fmt::format(R"({{"index":{},"{}":{},"logprobs":{},"finish_reason":{}}})", parts.choice,
+                  chat ? "delta" : "text", chat ? std::string(parts.delta) : JsonString(parts.text),
+                  parts.logprobs, parts.reason),
+      NoUsage());
 }
 
 std::string StreamChunks::Chunk(std::string_view choice, std::string_view usage) const {

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "wire/chat.h"
+#include "wire/choice.h"
 
 namespace inferq::wire {
 
@@ -24,15 +25,26 @@ class StreamChunks {
   explicit StreamChunks(StreamInfo info);
 
   /// Of a chat: `delta` with the role. Text completions have none.
-  std::string Role() const;
+  std::string Role(uint32_t choice = 0) const;
   std::string Text(std::string_view text) const;
-  std::string Finish(std::string_view finish_reason) const;
+  /// The text of a choice, with the logprobs of its tokens where it has any.
+  std::string Text(const Choice& choice) const;
+  /// Of a chat: all calls of the choice, whole.
+  std::string ToolCalls(const Choice& choice) const;
+  std::string Finish(std::string_view finish_reason, uint32_t choice = 0) const;
   /// Without choices.
   std::string Usage(const TokenUsage& usage) const;
 
  private:
   std::string Chunk(std::string_view choice, std::string_view usage) const;
-  std::string Choice(std::string_view delta, std::string_view text, std::string_view reason) const;
+  struct Parts {
+    uint32_t choice = 0;
+    std::string_view delta = "{}";  // of a chat
+    std::string_view text = "";     // of a text completion
+    std::string_view logprobs = "null";
+    std::string_view reason = "null";
+  };
+  std::string ChunkOf(const Parts& parts) const;
   std::string_view NoUsage() const { return info_.include_usage ? ",\"usage\":null" : ""; }
 
   StreamInfo info_;

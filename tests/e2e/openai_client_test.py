@@ -1,15 +1,19 @@
 """The npm `openai` client against `inferq serve`, on the machine's Node and on those that INFERQ_NODES names."""
 
+import json
 import os
 import pathlib
 import shutil
 import subprocess
 import unittest
 
+from answers_test import token_id
+from harness import MAKE_GGUF
 from serve_harness import FAKE, ServeCase
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SUITE = pathlib.Path(__file__).with_name("openai_client.mjs")
+ANSWERS = SUITE.with_name("openai_answers.mjs")
 
 
 def nodes():
@@ -40,6 +44,20 @@ class OpenAiClient(ServeCase):
         made = self.run_inferq("key", "create", "--tenant", "ann").stdout.decode()
         key = next(word for word in made.split() if word.startswith("iq-"))
         self.run_suite(key=key, more="\n" + made[made.index("[[tenant]]"):])
+
+    @unittest.skipUnless(MAKE_GGUF.exists(), "built without a local engine")
+    def test_answers_of_a_local_model(self):
+        self.path("models").mkdir()
+        subprocess.run([MAKE_GGUF, "--preset", "tiny", "--arch", "glm4", "--tools", "--out",
+                        self.path("models/m.gguf")], check=True, stdout=subprocess.DEVNULL)
+        push = {token_id(self.path("models/m.gguf"), name): bias
+                for name, bias in (("[sMASK]", 80), ("<|endoftext|>", 100))}
+        server = self.start_server(config='[[model]]\nname = "m"\npath = "models/m.gguf"\nthreads = 1\n')
+        for node in nodes():
+            done = subprocess.run([node, ANSWERS, f"http://{server.host}:{server.port}/v1", "m", json.dumps(push)], capture_output=True, text=True,
+                                  timeout=300, check=False)
+            self.assertEqual(done.returncode, 0, f"{node}:\n{done.stdout}{done.stderr}")
+            self.assertIn("ok a bad schema is named", done.stdout)
 
 
 if __name__ == "__main__":

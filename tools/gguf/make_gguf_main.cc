@@ -27,6 +27,7 @@ struct Overrides {
   std::optional<inferq::gguf::Arch> arch;
   std::optional<inferq::gguf::WeightType> type;
   std::optional<uint64_t> seed;
+  bool tools = false;
   std::string lora_for;
   std::optional<uint32_t> layers, embd, heads, kv_heads, ff, context, vocab;
 };
@@ -48,6 +49,7 @@ ModelSpec Combine(const std::string& preset, const Overrides& o) {
   Apply(o.ff, spec.ff);
   Apply(o.context, spec.context);
   Apply(o.vocab, spec.vocab);
+  spec.tools = o.tools;
   return spec;
 }
 
@@ -82,6 +84,7 @@ void AddOptions(CLI::App& app, Arguments& arguments) {
       app.add_option("--kv-heads", o.kv_heads, "Key/value heads"),
       app.add_option("--ff", o.ff, "Width of the feed-forward part"),
       app.add_option("--context", o.context, "Context length in tokens"),
+      app.add_flag("--tools", o.tools, "A chat template with tools"),
       app.add_option("--vocab", o.vocab,
                      "Vocabulary size, padded with unused tokens; 0: no padding"),
   };

@@ -218,8 +218,12 @@ void SetTokenizer(gguf_context* file, const Vocabulary& vocabulary) {
 }
 
 // What generates has a template, what embeds a way of pooling.
-void SetKind(gguf_context* file, const std::string& arch, bool embeds) {
-  if (!embeds) return gguf_set_val_str(file, "tokenizer.chat_template", ChatTemplate().c_str());
+void SetKind(gguf_context* file, const ModelSpec& spec) {
+  const std::string arch(ArchName(spec.arch));
+  if (spec.arch != Arch::kBert) {
+    const std::string chat = spec.tools ? ToolChatTemplate() : ChatTemplate();
+    return gguf_set_val_str(file, "tokenizer.chat_template", chat.c_str());
+  }
   gguf_set_val_u32(file, "tokenizer.ggml.token_type_count", 1);
   gguf_set_val_f32(file, (arch + ".attention.layer_norm_epsilon").c_str(), 1e-5F);
   gguf_set_val_bool(file, (arch + ".attention.causal").c_str(), false);
@@ -401,7 +405,7 @@ Result<> WriteFile(const ModelSpec& spec, const std::string& name, const Vocabul
   GgufContext header(gguf_init_empty(), &gguf_free);
   SetHyperparameters(header.get(), spec, name, vocabulary.tokens.size());
   SetTokenizer(header.get(), vocabulary);
-  SetKind(header.get(), std::string(ArchName(spec.arch)), spec.arch == Arch::kBert);
+  SetKind(header.get(), spec);
   AddTensors(header.get(), spec.type, plans);
 
   base::FileSystem& fs = base::PosixFileSystem();

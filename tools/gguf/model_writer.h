@@ -36,6 +36,7 @@ struct ModelSpec {
   uint32_t context = 2048;  ///< Tokens the model claims to be trained for, [16, 2^20].
   uint32_t vocab =
       0;  ///< 0: as many as needed (about 900); more: padded with unused tokens, <= 2^20.
+  bool tools = false;                  ///< The chat template shows tools and how they are called.
   WeightType type = WeightType::kF16;  ///< kQ8_0 needs embd and ff to be multiples of 32.
 };
 

@@ -155,4 +155,41 @@ std::string ChatTemplate() {
 )";
 }
 
+std::string ToolChatTemplate() {
+  return R"([gMASK]<sop>
+{%- if tools -%}
+  <|system|>{{ '\n# Tools\n' }}
+  {%- for tool in tools -%}
+    {{ tool | tojson }}{{ '\n' }}
+  {%- endfor -%}
+  {{ 'Call one: [sMASK]{"name": ..., "arguments": ...}<eop>' }}
+{%- endif -%}
+{%- for message in messages -%}
+  {%- if message.role == 'tool' -%}
+    <|observation|>{{ '\n<tool_response>\n' ~ message.content ~ '\n</tool_response>' }}
+  {%- elif message.role == 'assistant' and message.tool_calls -%}
+    <|assistant|>{{ '\n' }}
+    {%- if message.content -%}
+      {{ message.content ~ '\n' }}
+    {%- endif -%}
+    {%- for tool_call in message.tool_calls -%}
+      {%- if not loop.first -%}{{ '\n' }}{%- endif -%}
+      {{ '[sMASK]{"name": "' ~ tool_call.function.name ~ '", "arguments": ' }}
+      {{- tool_call.function.arguments | tojson }}
+      {{- '}<eop>' }}
+    {%- endfor -%}
+    {{ '<|endoftext|>' }}
+  {%- else -%}
+    <|{{ message.role }}|>{{ '\n' ~ message.content }}
+    {%- if message.role == 'assistant' -%}
+      {{ '<|endoftext|>' }}
+    {%- endif -%}
+  {%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt -%}
+  <|assistant|>{{ '\n' }}
+{%- endif -%}
+)";
+}
+
 }  // namespace inferq::gguf

@@ -34,6 +34,10 @@ Vocabulary MakeVocabulary(uint32_t size);
 /// per message. Refuses roles it does not know with raise_exception.
 std::string ChatTemplate();
 
+/// The same with tools: a system message with one JSON object for each, and calls written as
+/// [sMASK]{"name": …, "arguments": …}<eop>, so that one token decides whether there is one.
+std::string ToolChatTemplate();
+
 /// GPT-2's reversible spelling of bytes as printable characters, UTF-8.
 std::string SpellBytes(std::string_view bytes);
 

@@ -9,6 +9,7 @@
 #include <optional>
 #include <utility>
 
+#include "engine/llama/answer_body.h"
 #include "engine/llama/child_link.h"
 #include "engine/llama/gguf_file.h"
 #include "engine/llama/protocol.h"
@@ -29,6 +30,20 @@ EmbedCallsOptions EmbedOptionsOf(const LlamaOptions& options) {
   EmbedCallsOptions embed{.window = options.embed_window};
   embed.batch_tokens = std::max<uint64_t>(embed.batch_tokens, options.embed_tokens);
   return embed;
+}
+
+// What stands at the head of a body that is composed here: the id is the attempt's.
+wire::StreamInfo InfoOf(const Request& request, bool include_usage, base::WallTime now) {
+  constexpr std::string_view kAttempt = "req_";
+  const bool chat = request.endpoint == Endpoint::kChatCompletions;
+  std::string_view id = request.id;
+  if (id.starts_with(kAttempt)) id.remove_prefix(kAttempt.size());
+  return {
+      .endpoint = request.endpoint,
+      .id = fmt::format("{}-{}", chat ? "chatcmpl" : "cmpl", id),
+      .created = std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count(),
+      .model = request.model,
+      .include_usage = include_usage};
 }
 
 // What two children did, one after the other; what is held now, of the later one.
@@ -53,6 +68,7 @@ struct Live {
   bool sent = false;
   bool started = false;  // the child has begun with it
   Delta pending;
+  std::optional<AnswerBody> body;  // where one is to be composed
   std::optional<Error> error;
   bool over = false;  // nothing more comes
   bool told = false;  // and the caller knows
@@ -104,6 +120,7 @@ class LlamaEngine::Impl : public std::enable_shared_from_this<Impl> {
   void Over(const LivePtr& live);
   void Expect();
   Result<> CheckOpen() const;
+  Result<> MakeFrame(const Request& request, Live& live);
 
   runtime::Runtime& runtime_;
   LlamaOptions options_;
@@ -143,7 +160,8 @@ class LlamaGeneration final : public Generation {
  private:
   // The caller may drop the generation while this waits.
   static Awaitable<Result<Delta>> NextOf(LivePtr live) {
-    while (!live->over && live->pending.tokens == 0 && live->pending.text.empty()) {
+    while (!live->over && live->pending.tokens == 0 && live->pending.text.empty() &&
+           live->pending.raw_chunks.empty()) {
       co_await live->changed.Wait();
     }
     if (std::exchange(live->told, live->over)) {
@@ -172,6 +190,19 @@ Result<> LlamaEngine::Impl::CheckOpen() const {
   return std::unexpected(std::move(full).WithRetryAfter(kFullRetry));
 }
 
+// Reads a request for text: what the child gets, and how its answer is put together.
+Result<> LlamaEngine::Impl::MakeFrame(const Request& request, Live& live) {
+  INFERQ_ASSIGN(wire::GenerateRequest parsed,
+                wire::ParseGenerateRequest(request.body, request.endpoint));
+  if (AnswerBody::IsNeededFor(parsed)) {
+    live.body.emplace(parsed, InfoOf(request, parsed.include_usage, runtime_.clock().Wall()),
+                      request.stream);
+  }
+  INFERQ_ASSIGN(live.frame,
+                EncodeFrame(llama::Submit{live.id, ToGenerateRequest(request, std::move(parsed))}));
+  return {};
+}
+
 Result<std::unique_ptr<Generation>> LlamaEngine::Impl::Submit(Request request) {
   INFERQ_TRY(CheckOpen());
   auto live = std::make_shared<Live>(runtime_);
@@ -181,8 +212,7 @@ Result<std::unique_ptr<Generation>> LlamaEngine::Impl::Submit(Request request) {
     embeds_.Add(live->id, request.model.empty() ? parsed.model : request.model, std::move(parsed),
                 runtime_.clock().Steady());
   } else {
-    INFERQ_ASSIGN(GenerateRequest parsed, ParseRequest(request));
-    INFERQ_ASSIGN(live->frame, EncodeFrame(llama::Submit{live->id, std::move(parsed)}));
+    INFERQ_TRY(MakeFrame(request, *live));
     unsent_.push_back(live);
   }
   ++next_id_;
@@ -362,16 +392,20 @@ void LlamaEngine::Impl::OnDelta(SequenceDelta delta) {
   const auto found = live_.find(delta.id);
   if (found == live_.end()) return;  // cancelled meanwhile
   LivePtr live = found->second;
-  live->pending.text += delta.text;
   live->pending.tokens += delta.tokens;
   if (delta.error) {
     Error error(delta.error->code, std::move(delta.error->message));
     return FinishWithError(live, std::move(error).WithParam(std::move(delta.error->param)));
   }
-  if (delta.finish_reason) {
-    backoff_ = base::Micros(0);
-    return Finish(live, *delta.finish_reason, delta.usage);
+  if (delta.finish_reason) backoff_ = base::Micros(0);
+  if (live->body && delta.finish_reason != FinishReason::kCancelled) {
+    live->body->Add(std::move(delta), live->pending);
+    if (!live->body->done()) return live->changed.NotifyAll();
+    live->body->Finish(live->pending);
+    return Over(live);
   }
+  live->pending.text += delta.text;
+  if (delta.finish_reason) return Finish(live, *delta.finish_reason, delta.usage);
   live->changed.NotifyAll();
 }
 

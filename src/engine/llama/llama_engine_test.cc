@@ -328,7 +328,7 @@ TEST_F(LlamaEngineTest, WrongRequestsNameTheField) {
   Run(WithModel(), [](runtime::Runtime&, LlamaEngine& engine) -> Awaitable<void> {
     (void)co_await engine.Start();
     Request two = Chat("hi");
-    two.body = R"({"messages":[{"role":"user","content":"hi"}],"n":2})";
+    two.body = R"({"messages":[{"role":"user","content":"hi"}],"n":17})";
     const auto refused = co_await Ask(engine, two);
     EXPECT_EQ(ErrorOf(refused).code(), Code::kInvalidArgument);
     EXPECT_EQ(ErrorOf(refused).param(), "body.n");
@@ -348,6 +348,47 @@ TEST_F(LlamaEngineTest, WrongRequestsNameTheField) {
 
     const auto fine = co_await Ask(engine, Chat("hi"));
     EXPECT_TRUE(fine.has_value());
+  });
+}
+
+TEST_F(LlamaEngineTest, SeveralAnswersAreOneBody) {
+  LlamaOptions options = WithModel();
+  options.slots = 4;
+  Run(options, [](runtime::Runtime&, LlamaEngine& engine) -> Awaitable<void> {
+    (void)co_await engine.Start();
+    Request request = Chat("hi");
+    request.id = "req_00ff_1";
+    request.model = "m";
+    request.body = R"({"messages":[{"role":"user","content":"hi"}],"max_tokens":4,"n":3,)"
+                   R"("ignore_eos":true,"seed":1})";
+    const auto whole = co_await Ask(engine, request);
+    EXPECT_TRUE(whole.has_value()) << whole.error().message();
+    if (!whole) co_return;
+    EXPECT_EQ(whole->text, "");
+    EXPECT_THAT(whole->raw_response, HasSubstr(R"("id":"chatcmpl-00ff_1")"));
+    EXPECT_THAT(whole->raw_response, HasSubstr(R"("index":2)"));
+    EXPECT_EQ(whole->usage.completion_tokens, 12u);
+    EXPECT_EQ(whole->tokens, 12u);
+
+    request.stream = true;
+    const auto streamed = co_await Ask(engine, request);
+    EXPECT_TRUE(streamed.has_value());
+    if (!streamed) co_return;
+    EXPECT_EQ(streamed->raw_response, "");
+    EXPECT_THAT(streamed->raw_chunks.back(), HasSubstr(R"("finish_reason":"length")"));
+
+    // Cancelled as a whole, also while some of its answers still wait for a slot.
+    Request endless = Endless();
+    endless.body.insert(1, R"("n":6,)");
+    auto cancelled = engine.Submit(endless);
+    EXPECT_TRUE(cancelled.has_value());
+    (void)co_await (*cancelled)->Next();
+    (*cancelled)->Cancel();
+    const auto end = co_await Collect(**cancelled);
+    EXPECT_EQ(end->finish_reason, FinishReason::kCancelled);
+    EXPECT_EQ(engine.capacity().running, 0u);
+    const auto after = co_await Ask(engine, Chat("hi"));
+    EXPECT_TRUE(after.has_value());
   });
 }
 

@@ -1,11 +1,9 @@
 #include "engine/llama/model.h"
 
-#include <chat.h>
 #include <dlfcn.h>
 #include <log.h>
 
 #include <algorithm>
-#include <exception>
 #include <filesystem>
 
 #include "base/mutex.h"
@@ -92,17 +90,14 @@ void InitLlama() {
 
 Model::~Model() = default;
 
-void Model::FreeTemplates::operator()(common_chat_templates* templates) const {
-  common_chat_templates_free(templates);
-}
-
 Result<std::unique_ptr<Model>> Model::Load(ModelOptions options) {
   std::unique_ptr<Model> model(new Model());
   INFERQ_TRY(model->LoadWeights(options));
   INFERQ_TRY(model->LoadAdapter(options));  // a context makes room for the adapters that it finds
   model->ChooseSizes(options);
   INFERQ_TRY(model->UseCache(model->shares_cache_));
-  model->LoadTemplate();
+  model->template_ = ChatTemplate::Load(model->model_.get());
+  model->facts_.has_chat_template = model->template_.has_value();
   model->longest_piece_ = model->LongestPiece();
   return model;
 }
@@ -226,44 +221,6 @@ Result<> Model::UseAdapter(llama_context* context) const {
               Errors().Text());
 }
 
-void Model::LoadTemplate() {
-  try {
-    common_chat_templates_ptr templates = common_chat_templates_init(model_.get(), "");
-    if (templates && common_chat_templates_was_explicit(templates.get())) {
-      templates_.reset(templates.release());
-    } else {
-      template_problem_ = "this model has no chat template: use /v1/completions";
-    }
-  } catch (const std::exception& error) {
-    template_problem_ = fmt::format("this model's chat template cannot be used: {}", error.what());
-  }
-  facts_.has_chat_template = templates_ != nullptr;
-}
-
-Result<std::string> Model::RenderPrompt(const GenerateRequest& request) const {
-  if (!templates_) {
-    return std::unexpected(
-        base::Error(Code::kInvalidArgument, template_problem_).WithParam("body.messages"));
-  }
-  common_chat_templates_inputs inputs;
-  inputs.use_jinja = true;
-  inputs.force_pure_content = true;  // only the prompt is wanted, no parser for the answer
-  for (const ChatMessage& message : request.messages) {
-    common_chat_msg& out = inputs.messages.emplace_back();
-    out.role = message.role;
-    out.content = message.content;
-  }
-  try {
-    return common_chat_templates_apply(templates_.get(), inputs).prompt;
-  } catch (const std::exception& error) {
-    return std::unexpected(
-        base::Error(
-            Code::kInvalidArgument,
-            fmt::format("the model's chat template refuses these messages: {}", error.what()))
-            .WithParam("body.messages"));
-  }
-}
-
 Result<std::vector<llama_token>> Model::Tokenize(const std::string& text) const {
   std::vector<llama_token> tokens(text.size() + 8);
   const auto size = [](size_t n) { return static_cast<int32_t>(n); };  // a frame is far below 2 GiB
@@ -279,13 +236,44 @@ Result<std::vector<llama_token>> Model::Tokenize(const std::string& text) const 
   return tokens;
 }
 
-Result<std::vector<llama_token>> Model::Prepare(const GenerateRequest& request) const {
+Result<std::string> Model::Render(const GenerateRequest& request, AnswerFormat& format) const {
+  if (request.endpoint != Endpoint::kChatCompletions) return request.prompt;
+  if (!template_) return std::unexpected(template_.error());
+  return template_->Render(request, format);
+}
+
+Result<> Model::Constrain(const GenerateRequest& request, AnswerFormat& format) const {
+  const auto refused = [](const base::Error& error, const char* param) {
+    return std::unexpected(base::Error(error).WithParam(param));
+  };
+  for (const LogitBias& bias : request.sampling.logit_bias) {
+    if (static_cast<uint64_t>(bias.token) < facts_.vocabulary) continue;
+    const base::Error error(Code::kInvalidArgument,
+                            fmt::format("logit_bias names token {}, but this model has only {}",
+                                        bias.token, facts_.vocabulary));
+    return refused(error, "body.logit_bias");
+  }
+  GrammarSource source{.gbnf = request.grammar};
+  const char* param = "body.grammar";
+  if (!request.json_schema.empty()) {
+    param = "body.response_format.json_schema.schema";
+    auto gbnf = GrammarOfSchema(request.json_schema);
+    if (!gbnf) return refused(gbnf.error(), param);
+    source.gbnf = *std::move(gbnf);
+  }
+  if (source.gbnf.empty()) return {};
+  auto grammar = Grammar::Make(vocab_, source);
+  if (!grammar) return refused(grammar.error(), param);
+  format.grammar = *std::move(grammar);
+  return {};
+}
+
+Result<Prompt> Model::Prepare(const GenerateRequest& request) const {
   const bool chat = request.endpoint == Endpoint::kChatCompletions;
   const char* param = chat ? "body.messages" : "body.prompt";
-  std::string text = request.prompt;
-  if (chat) {
-    INFERQ_ASSIGN(text, RenderPrompt(request));
-  }
+  auto format = std::make_shared<AnswerFormat>();
+  INFERQ_ASSIGN(std::string text, Render(request, *format));
+  INFERQ_TRY(Constrain(request, *format));
   const auto too_long = [&](std::string_view size) {
     base::Error error(
         Code::kInvalidArgument,
@@ -303,7 +291,7 @@ Result<std::vector<llama_token>> Model::Prepare(const GenerateRequest& request) 
     return std::unexpected(std::move(error).WithParam(param));
   }
   if (tokens.size() >= facts_.context_tokens) return too_long(fmt::format("{}", tokens.size()));
-  return tokens;
+  return Prompt{std::move(tokens), std::move(format)};
 }
 
 Result<std::vector<llama_token>> Model::PrepareInput(const EmbedInput& input, uint64_t most) const {
@@ -331,14 +319,14 @@ Result<std::vector<llama_token>> Model::PrepareInput(const EmbedInput& input, ui
   return tokens;
 }
 
-std::string Model::Piece(llama_token token) const {
+std::string Model::Piece(llama_token token, bool control) const {
   std::string piece(32, '\0');
   int32_t length = llama_token_to_piece(vocab_, token, piece.data(),
-                                        static_cast<int32_t>(piece.size()), 0, false);
+                                        static_cast<int32_t>(piece.size()), 0, control);
   if (length < 0) {
     piece.resize(static_cast<size_t>(-length));
     length = llama_token_to_piece(vocab_, token, piece.data(), static_cast<int32_t>(piece.size()),
-                                  0, false);
+                                  0, control);
   }
   piece.resize(static_cast<size_t>(std::max(0, length)));
   return piece;

@@ -8,11 +8,11 @@
 #include <vector>
 
 #include "base/error.h"
+#include "engine/llama/answer_format.h"
+#include "engine/llama/chat_template.h"
 #include "engine/llama/kv_cache.h"
 #include "engine/llama/protocol.h"
 #include "engine/llama/request.h"
-
-struct common_chat_templates;
 
 namespace inferq::engine::llama {
 
@@ -46,6 +46,12 @@ inline constexpr uint32_t kMaxSlots = 256;  ///< llama.cpp's limit of sequences 
 /// Load.
 void InitLlama();
 
+/// A request's prompt, and what its answers have to look like.
+struct Prompt {
+  std::vector<llama_token> tokens;
+  std::shared_ptr<const AnswerFormat> format;
+};
+
 /// A model in memory, its context and its chat template. Models that only embed have no context
 /// here. Prepare is safe from any thread, the
 /// context is for one.
@@ -60,9 +66,9 @@ class Model {
   ~Model();
 
   /// The tokens of a request's prompt, through the chat template for a chat. kInvalidArgument, with
-  /// param: no template, the template refuses the messages, nothing to run, or longer than the
-  /// context.
-  base::Result<std::vector<llama_token>> Prepare(const GenerateRequest& request) const;
+  /// param: no template, the template refuses the messages or knows no tools, a schema or grammar
+  /// that cannot be used, a bias for no token, nothing to run, or longer than the context.
+  base::Result<Prompt> Prepare(const GenerateRequest& request) const;
 
   /// The tokens of an embedding's input, with those that the model wants around it; stops early
   /// where there would be more than `most`. kInvalidArgument: more than `most`, none, or no tokens
@@ -71,8 +77,8 @@ class Model {
   /// Whether it writes text; else it only embeds, and context() is null.
   bool generates() const { return !only_embeds_; }
 
-  /// The bytes of a token; control tokens have none.
-  std::string Piece(llama_token token) const;
+  /// The bytes of a token. Control tokens have none, or their name with `control`.
+  std::string Piece(llama_token token, bool control = false) const;
   bool IsEnd(llama_token token) const { return llama_vocab_is_eog(vocab_, token); }
 
   const Hello& facts() const { return facts_; }
@@ -97,16 +103,14 @@ class Model {
   struct FreeContext {
     void operator()(llama_context* context) const { llama_free(context); }
   };
-  struct FreeTemplates {
-    void operator()(common_chat_templates* templates) const;
-  };
 
   Model() = default;
   base::Result<> LoadWeights(const ModelOptions& options);
   void ChooseSizes(const ModelOptions& options);
+  base::Result<std::string> Render(const GenerateRequest& request, AnswerFormat& format) const;
+  base::Result<> Constrain(const GenerateRequest& request, AnswerFormat& format) const;
   base::Result<> LoadAdapter(const ModelOptions& options);
-  void LoadTemplate();
-  base::Result<std::string> RenderPrompt(const GenerateRequest& request) const;
+  base::Result<> UseAdapter();
   base::Result<std::vector<llama_token>> Tokenize(const std::string& text) const;
   size_t LongestPiece() const;
 
@@ -115,8 +119,7 @@ class Model {
   float adapter_scale_ = 1;
   const llama_vocab* vocab_ = nullptr;
   std::unique_ptr<llama_context, FreeContext> context_;
-  std::unique_ptr<common_chat_templates, FreeTemplates> templates_;  // null: no template
-  std::string template_problem_;
+  base::Result<ChatTemplate> template_ = base::Fail(base::Code::kInternal, "not loaded");
   size_t longest_piece_ = 1;
   uint64_t kv_tokens_ = 0;
   bool shares_cache_ = false;

@@ -16,7 +16,7 @@ namespace inferq::engine::llama {
 struct Prepared {
   uint64_t id = 0;
   GenerateRequest request;
-  base::Result<std::vector<llama_token>> prompt;
+  base::Result<Prompt> prompt;
 };
 
 /// Templates and tokenises requests on a thread of its own, so that the step thread does not wait

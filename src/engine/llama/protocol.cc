@@ -15,6 +15,7 @@ using base::Result;
 
 constexpr auto kLastCode = static_cast<uint64_t>(Code::kDeadlineExceeded);
 constexpr auto kLastEndpoint = static_cast<uint64_t>(Endpoint::kCompletions);
+constexpr auto kLastToolChoice = static_cast<uint64_t>(wire::ToolChoice::kRequired);
 constexpr auto kLastFinish = static_cast<uint64_t>(FinishReason::kCancelled);
 
 // The fields of each message: Put writes them, Get reads the one that the reader stands at. A
@@ -129,9 +130,74 @@ struct Fields {
     return true;
   }
 
+  static void Put(FieldWriter& out, const wire::ToolCall& m) {
+    out.Bytes(1, m.id);
+    out.Bytes(2, m.name);
+    out.Bytes(3, m.arguments);
+  }
+  static bool Get(FieldReader& in, wire::ToolCall& m) {
+    switch (in.field()) {
+      case 1:
+        m.id = in.Bytes();
+        break;
+      case 2:
+        m.name = in.Bytes();
+        break;
+      case 3:
+        m.arguments = in.Bytes();
+        break;
+      default:
+        break;
+    }
+    return true;
+  }
+
+  static void Put(FieldWriter& out, const wire::TokenScore& m) {
+    out.Bytes(1, m.bytes);
+    out.Double(2, m.logprob);
+  }
+  static bool Get(FieldReader& in, wire::TokenScore& m) {
+    if (in.field() == 1) m.bytes = in.Bytes();
+    if (in.field() == 2) m.logprob = in.Double();
+    return true;
+  }
+
+  static void Put(FieldWriter& out, const wire::TokenLogprob& m) {
+    out.Bytes(1, Nested(m.token));
+    out.Uint(2, m.offset);
+    for (const wire::TokenScore& score : m.top) out.Bytes(3, Nested(score));
+  }
+  static bool Get(FieldReader& in, wire::TokenLogprob& m) {
+    switch (in.field()) {
+      case 1:
+        return GetAll(in.Bytes(), m.token);
+      case 2:
+        m.offset = in.Uint();
+        break;
+      case 3:
+        return GetAll(in.Bytes(), m.top.emplace_back());
+      default:
+        break;
+    }
+    return true;
+  }
+
+  static void Put(FieldWriter& out, const LogitBias& m) {
+    out.Uint(1, static_cast<uint64_t>(m.token));
+    out.Double(2, m.bias);
+  }
+  static bool Get(FieldReader& in, LogitBias& m) {
+    if (in.field() == 1) m.token = static_cast<int32_t>(in.UintUpTo(INT32_MAX));
+    if (in.field() == 2) m.bias = in.Double();
+    return true;
+  }
+
   static void Put(FieldWriter& out, const ChatMessage& m) {
     out.Bytes(1, m.role);
     out.Bytes(2, m.content);
+    for (const wire::ToolCall& call : m.tool_calls) out.Bytes(3, Nested(call));
+    out.Bytes(4, m.tool_call_id);
+    out.Bytes(5, m.name);
   }
   static bool Get(FieldReader& in, ChatMessage& m) {
     switch (in.field()) {
@@ -140,6 +206,14 @@ struct Fields {
         break;
       case 2:
         m.content = in.Bytes();
+        break;
+      case 3:
+        return GetAll(in.Bytes(), m.tool_calls.emplace_back());
+      case 4:
+        m.tool_call_id = in.Bytes();
+        break;
+      case 5:
+        m.name = in.Bytes();
         break;
       default:
         break;
@@ -156,6 +230,7 @@ struct Fields {
     out.Double(6, m.repeat_penalty);
     out.Double(7, m.frequency_penalty);
     out.Double(8, m.presence_penalty);
+    for (const LogitBias& bias : m.logit_bias) out.Bytes(9, Nested(bias));
   }
   static bool Get(FieldReader& in, SamplingParams& m) {
     switch (in.field()) {
@@ -183,6 +258,8 @@ struct Fields {
       case 8:
         m.presence_penalty = in.Double();
         break;
+      case 9:
+        return GetAll(in.Bytes(), m.logit_bias.emplace_back());
       default:
         break;
     }
@@ -199,6 +276,13 @@ struct Fields {
     out.Uint(7, m.ignore_eos);
     out.Uint(8, m.n);
     out.Uint(9, m.interactive);
+    out.Uint(10, m.logprobs);
+    out.Uint(11, m.top_logprobs);
+    out.Bytes(12, m.json_schema);
+    out.Bytes(13, m.grammar);
+    out.Bytes(14, m.tools);
+    out.Uint(15, static_cast<uint64_t>(m.tool_choice));
+    if (m.parallel_tool_calls) out.Uint(16, *m.parallel_tool_calls);
   }
   static bool Get(FieldReader& in, GenerateRequest& m) {
     switch (in.field()) {
@@ -226,6 +310,27 @@ struct Fields {
         break;
       case 9:
         m.interactive = in.UintUpTo(1) == 1;
+        break;
+      case 10:
+        m.logprobs = in.UintUpTo(1) == 1;
+        break;
+      case 11:
+        m.top_logprobs = static_cast<uint32_t>(in.UintUpTo(wire::kMaxTopLogprobs));
+        break;
+      case 12:
+        m.json_schema = in.Bytes();
+        break;
+      case 13:
+        m.grammar = in.Bytes();
+        break;
+      case 14:
+        m.tools = in.Bytes();
+        break;
+      case 15:
+        m.tool_choice = static_cast<wire::ToolChoice>(in.UintUpTo(kLastToolChoice));
+        break;
+      case 16:
+        m.parallel_tool_calls = in.UintUpTo(1) == 1;
         break;
       default:
         break;
@@ -323,6 +428,8 @@ struct Fields {
     if (m.finish_reason) out.Bytes(5, Nested(m.usage));
     if (m.error) out.Bytes(6, Nested(*m.error));
     if (m.choice != 0) out.Uint(7, m.choice);
+    for (const wire::ToolCall& call : m.tool_calls) out.Bytes(8, Nested(call));
+    for (const wire::TokenLogprob& token : m.logprobs) out.Bytes(9, Nested(token));
   }
   static bool Get(FieldReader& in, SequenceDelta& m) {
     switch (in.field()) {
@@ -345,6 +452,10 @@ struct Fields {
       case 7:
         m.choice = static_cast<uint32_t>(in.UintUpTo(kMaxChoices - 1));
         break;
+      case 8:
+        return GetAll(in.Bytes(), m.tool_calls.emplace_back());
+      case 9:
+        return GetAll(in.Bytes(), m.logprobs.emplace_back());
       default:
         break;
     }
@@ -481,7 +592,8 @@ Result<Message> DecodeAs(std::string_view fields, std::string_view name) {
 
 bool operator==(const SequenceDelta& a, const SequenceDelta& b) {
   return a.id == b.id && a.choice == b.choice && a.text == b.text && a.tokens == b.tokens &&
-         a.finish_reason == b.finish_reason && a.error == b.error && a.usage == b.usage;
+         a.finish_reason == b.finish_reason && a.error == b.error && a.usage == b.usage &&
+         a.tool_calls == b.tool_calls && a.logprobs == b.logprobs;
 }
 
 Result<std::string> EncodeFrame(const Message& message) {

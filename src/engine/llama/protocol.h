@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "engine/engine.h"
 #include "engine/llama/request.h"
+#include "wire/choice.h"
 
 // What the server and its engine child say to each other over a Unix stream socket.
 //
@@ -95,7 +96,9 @@ struct SequenceDelta {
   std::string text;     ///< Valid UTF-8.
   uint64_t tokens = 0;
   std::optional<FinishReason> finish_reason;
-  Usage usage;  ///< With finish_reason.
+  Usage usage;                                    ///< With finish_reason.
+  std::vector<wire::ToolCall> tool_calls = {};    ///< With finish_reason.
+  std::vector<wire::TokenLogprob> logprobs = {};  ///< Of the tokens whose text is out now.
   std::optional<RequestError> error;
   friend bool operator==(const SequenceDelta&, const SequenceDelta&);
 };

@@ -25,10 +25,20 @@ std::optional<T> Maybe(rc::Gen<T> gen) {
   return *rc::gen::arbitrary<bool>() ? std::optional<T>(*gen) : std::nullopt;
 }
 
+wire::TokenScore AnyScore() { return {.bytes = *Text(), .logprob = AnyDouble()}; }
+
+std::vector<wire::ToolCall> AnyCalls() {
+  std::vector<wire::ToolCall> calls;
+  for (int i = *rc::gen::inRange(0, 3); i > 0; --i) calls.push_back({*Text(), *Text(), *Text()});
+  return calls;
+}
+
 GenerateRequest AnyRequest() {
   GenerateRequest request;
   request.endpoint = *rc::gen::element(Endpoint::kChatCompletions, Endpoint::kCompletions);
-  for (int i = *rc::gen::inRange(0, 4); i > 0; --i) request.messages.push_back({*Text(), *Text()});
+  for (int i = *rc::gen::inRange(0, 4); i > 0; --i) {
+    request.messages.push_back({*Text(), *Text(), AnyCalls(), *Text(), *Text()});
+  }
   request.prompt = *Text();
   request.sampling = {.temperature = AnyDouble(),
                       .top_p = AnyDouble(),
@@ -43,6 +53,16 @@ GenerateRequest AnyRequest() {
   request.ignore_eos = *rc::gen::arbitrary<bool>();
   request.n = *rc::gen::inRange(1u, kMaxChoices + 1);
   request.interactive = *rc::gen::arbitrary<bool>();
+  for (int i = *rc::gen::inRange(0, 3); i > 0; --i) {
+    request.sampling.logit_bias.push_back({*rc::gen::nonNegative<int32_t>(), AnyDouble()});
+  }
+  request.logprobs = *rc::gen::arbitrary<bool>();
+  request.top_logprobs = *rc::gen::inRange(0u, wire::kMaxTopLogprobs + 1);
+  request.json_schema = *Text();
+  request.grammar = *Text();
+  request.tools = *Text();
+  request.tool_choice = static_cast<wire::ToolChoice>(*rc::gen::inRange(0, 3));
+  request.parallel_tool_calls = Maybe(rc::gen::arbitrary<bool>());
   return request;
 }
 
@@ -61,6 +81,13 @@ SequenceDelta AnyDelta() {
                    .distinct_tokens = *rc::gen::arbitrary<uint64_t>()};
   }
   delta.choice = *rc::gen::inRange(0u, kMaxChoices);
+  delta.tool_calls = AnyCalls();
+  for (int i = *rc::gen::inRange(0, 3); i > 0; --i) {
+    wire::TokenLogprob& token = delta.logprobs.emplace_back();
+    token.token = AnyScore();
+    token.offset = *rc::gen::arbitrary<uint64_t>();
+    for (int j = *rc::gen::inRange(0, 3); j > 0; --j) token.top.push_back(AnyScore());
+  }
   if (*rc::gen::arbitrary<bool>()) delta.error = RequestError{AnyCode(), *Text(), *Text()};
   return delta;
 }

@@ -10,10 +10,16 @@
 
 namespace inferq::engine::llama {
 
+using wire::kMaxChoices;
+using wire::LogitBias;
+
 /// One message of a chat.
 struct ChatMessage {
   std::string role;
   std::string content;
+  std::vector<wire::ToolCall> tool_calls = {};  ///< Of an assistant.
+  std::string tool_call_id = {};                ///< Of a tool.
+  std::string name = {};
   friend bool operator==(const ChatMessage&, const ChatMessage&) = default;
 };
 
@@ -27,10 +33,9 @@ struct SamplingParams {
   double repeat_penalty = 1.0;        ///< > 0; 1: off. Over the prompt and the output.
   double frequency_penalty = 0.0;     ///< Over the output, as the next one.
   double presence_penalty = 0.0;
+  std::vector<LogitBias> logit_bias = {};
   friend bool operator==(const SamplingParams&, const SamplingParams&) = default;
 };
-
-inline constexpr uint32_t kMaxChoices = 16;
 
 /// What the child needs of a request. Either `messages` (a chat, through the model's template) or
 /// `prompt`.
@@ -44,11 +49,17 @@ struct GenerateRequest {
   bool ignore_eos = false;             ///< Go on when the model wants to end.
   uint32_t n = 1;                      ///< Answers to the same prompt, [1, kMaxChoices].
   bool interactive = false;            ///< Somebody waits for the answer: it goes first.
+  bool logprobs = false;         ///< Tell the tokens' logarithmic probabilities, by the raw logits,
+  uint32_t top_logprobs = 0;     ///< and those of so many others.
+  std::string json_schema = {};  ///< The answer is a value that it describes.
+  std::string grammar = {};      ///< The answer follows this GBNF.
+  std::string tools = {};        ///< JSON array of OpenAI's function tools.
+  wire::ToolChoice tool_choice = wire::ToolChoice::kAuto;
+  std::optional<bool> parallel_tool_calls = {};  ///< None: as the template can.
   friend bool operator==(const GenerateRequest&, const GenerateRequest&) = default;
 };
 
-/// Reads the body of an OpenAI request. kInvalidArgument: `param` names the field, as wire/chat.h
-/// says.
-base::Result<GenerateRequest> ParseRequest(const Request& request);
+/// What the child needs of a request that wire has read.
+GenerateRequest ToGenerateRequest(const Request& request, wire::GenerateRequest parsed);
 
 }  // namespace inferq::engine::llama

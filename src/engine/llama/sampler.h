@@ -3,46 +3,59 @@
 #include <llama.h>
 
 #include <cstdint>
-#include <memory>
+#include <optional>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
+#include "base/rng.h"
+#include "engine/llama/draw.h"
+#include "engine/llama/grammar.h"
 #include "engine/llama/request.h"
 
 namespace inferq::engine::llama {
 
-/// Chooses the tokens of one sequence with llama.cpp's samplers: penalties, top_k, top_p, min_p,
-/// temperature, then a draw. Temperature 0 is the most probable token (the lowest id among equals),
-/// without building candidates. One thread.
+/// Chooses the tokens of one sequence: logit bias and penalties, then what draw.h says, among what
+/// the grammar allows. Temperature 0 is the most probable token (the lowest id among equals). One
+/// thread at a time, each with a scratch of its own.
 class Sampler {
  public:
-  using Candidates = std::vector<llama_token_data>;
+  struct Candidates {
+    DrawScratch draw;
+    std::vector<llama_token_data> grammar;
+  };
 
-  /// @param history  tokens that penalties remember: the context size.
-  Sampler(const SamplingParams& params, int32_t vocabulary, int32_t history);
+  explicit Sampler(const SamplingParams& params, std::optional<Grammar> grammar = {});
 
   /// What the repeat penalty is to know before the first Sample.
   void AcceptPrompt(std::span<const llama_token> tokens);
 
+  /// The next token, taken as come. LLAMA_TOKEN_NULL: the grammar allows none at all.
   /// @param logits   [vocabulary].
   /// @param scratch  room for the candidates, shared by the samplers of a thread.
   llama_token Sample(std::span<const float> logits, Candidates& scratch);
 
  private:
-  struct Free {
-    void operator()(llama_sampler* sampler) const { llama_sampler_free(sampler); }
+  struct Seen {
+    bool repeated = false;  // in the prompt or the output, for the repeat penalty
+    uint32_t output = 0;    // times in the output
   };
-  using Ptr = std::unique_ptr<llama_sampler, Free>;
 
-  llama_token Choose(std::span<const float> logits, Candidates& scratch);
+  bool penalises() const { return repeat_ != 1 || frequency_ != 0 || presence_ != 0; }
+  std::span<const float> Edited(std::span<const float> logits, Candidates& scratch) const;
+  llama_token Choose(std::span<const float> logits, DrawScratch& scratch);
+  llama_token ChooseAllowed(std::span<const float> logits, llama_token refused,
+                            Candidates& scratch);
 
   bool greedy_;
-  Ptr repeat_;    // over prompt and output; null: off
-  Ptr presence_;  // frequency and presence, over the output; null: off
-  Ptr chain_;     // the rest; null when greedy
+  DrawRules rules_;
+  base::Rng rng_;
+  float repeat_;
+  float frequency_;
+  float presence_;
+  std::vector<LogitBias> bias_;
+  std::unordered_map<llama_token, Seen> seen_;  // only with a penalty
+  std::optional<Grammar> grammar_;
 };
-
-/// The index of the greatest value, the lowest among equals; 0 when all are NaN or there is none.
-size_t ArgMax(std::span<const float> values);
 
 }  // namespace inferq::engine::llama

@@ -4,46 +4,21 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <limits>
 #include <set>
-
-#include "base/rng.h"
 
 namespace inferq::engine::llama {
 namespace {
 
 using testing::Each;
 
-constexpr int32_t kHistory = 64;
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
 std::vector<llama_token> Draw(const SamplingParams& params, const std::vector<float>& logits,
                               int count, std::vector<llama_token> prompt = {}) {
-  Sampler sampler(params, static_cast<int32_t>(logits.size()), kHistory);
+  Sampler sampler(params);
   sampler.AcceptPrompt(prompt);
   Sampler::Candidates scratch;
   std::vector<llama_token> tokens;
   for (int i = 0; i < count; ++i) tokens.push_back(sampler.Sample(logits, scratch));
   return tokens;
-}
-
-TEST(ArgMax, FindsTheFirstOfTheGreatestAtAnyLength) {
-  base::Rng rng(1);
-  for (size_t size = 1; size < 200; ++size) {
-    std::vector<float> values(size);
-    for (float& value : values) value = static_cast<float>(rng.Below(50)) - 80;
-    const auto expected = static_cast<size_t>(std::ranges::max_element(values) - values.begin());
-    EXPECT_EQ(ArgMax(values), expected) << size;
-  }
-}
-
-TEST(ArgMax, IsDefinedForOddInput) {
-  EXPECT_EQ(ArgMax({}), 0u);
-  EXPECT_EQ(ArgMax(std::vector<float>(40, NAN)), 0u);
-  EXPECT_EQ(ArgMax(std::vector<float>(40, -kInfinity)), 0u);
-  std::vector<float> values(100, -kInfinity);
-  values[70] = kInfinity;
-  EXPECT_EQ(ArgMax(values), 70u);
 }
 
 TEST(Sampler, TemperatureZeroIsGreedyAndSoAreItsRelatives) {

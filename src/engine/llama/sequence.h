@@ -22,11 +22,12 @@ struct Sequence {
   uint32_t choice = 0;  ///< Which of its answers.
   uint32_t order = 0;   ///< Of coming; unique.
   GenerateRequest request;
-  std::vector<llama_token> tokens;   ///< The prompt, then what was generated.
-  size_t prompt_size = 0;            ///< >= 1
-  uint64_t max_new = 0;              ///< Tokens that it may generate, >= 1.
-  uint64_t distinct = 0;             ///< See Usage.
-  std::unique_ptr<Answer> answer{};  ///< Once it has run.
+  std::shared_ptr<const AnswerFormat> format;  ///< Of all answers to the request.
+  std::vector<llama_token> tokens;             ///< The prompt, then what was generated.
+  size_t prompt_size = 0;                      ///< >= 1
+  uint64_t max_new = 0;                        ///< Tokens that it may generate, >= 1.
+  uint64_t distinct = 0;                       ///< See Usage.
+  std::unique_ptr<Answer> answer{};            ///< Once it has run.
 
   llama_seq_id slot = kNoSlot;
   size_t held = 0;           ///< Tokens in the cache.

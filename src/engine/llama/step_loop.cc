@@ -61,11 +61,10 @@ void StepLoop::Submit(uint64_t id, GenerateRequest request) {
   Submit(id, std::move(request), std::move(prompt));
 }
 
-void StepLoop::Submit(uint64_t id, GenerateRequest request,
-                      Result<std::vector<llama_token>> prompt) {
+void StepLoop::Submit(uint64_t id, GenerateRequest request, Result<Prompt> prompt) {
   if (!prompt) return Fail(id, prompt.error());
-  const uint64_t room = model_.facts().context_tokens - prompt->size();
-  const uint64_t most = prompt->size() + std::min(room, request.max_tokens.value_or(room));
+  const uint64_t room = model_.facts().context_tokens - prompt->tokens.size();
+  const uint64_t most = prompt->tokens.size() + std::min(room, request.max_tokens.value_or(room));
   if (most > cache_->limits().cells) {
     base::Error error(Code::kInvalidArgument,
                       fmt::format("prompt and output may have {} tokens, more than the engine's "
@@ -76,7 +75,8 @@ void StepLoop::Submit(uint64_t id, GenerateRequest request,
   Queue(request, id, *std::move(prompt));
 }
 
-void StepLoop::Queue(const GenerateRequest& request, uint64_t id, std::vector<llama_token> prompt) {
+void StepLoop::Queue(const GenerateRequest& request, uint64_t id, Prompt prepared) {
+  const std::vector<llama_token>& prompt = prepared.tokens;
   const size_t seen = std::min(seen_.Add(prompt), prompt.size() - 1);
   ++recent_requests_;
   recent_tokens_ += static_cast<double>(prompt.size());
@@ -89,6 +89,7 @@ void StepLoop::Queue(const GenerateRequest& request, uint64_t id, std::vector<ll
     sequence->choice = choice;
     sequence->order = next_order_++;
     sequence->request = request;
+    sequence->format = prepared.format;
     sequence->tokens = prompt;
     sequence->prompt_size = prompt.size();
     sequence->max_new = std::min(room, request.max_tokens.value_or(room));
@@ -182,7 +183,8 @@ bool StepLoop::AdmitNext() {
   Share(*sequence);
   if (!sequence->answer) {
     sequence->answer =
-        std::make_unique<Answer>(model_, sequence->request, sequence->prompt(), sequence->max_new);
+        std::make_unique<Answer>(model_, sequence->request, *sequence->format, sequence->prompt(),
+                                 sequence->max_new, sequence->choice);
   }
   running_.push_back(std::move(sequence));
   return true;

@@ -67,7 +67,7 @@ class StepLoop {
   /// and not in use.
   void Submit(uint64_t id, GenerateRequest request);
   /// Queues a request whose prompt was prepared, or could not be.
-  void Submit(uint64_t id, GenerateRequest request, base::Result<std::vector<llama_token>> prompt);
+  void Submit(uint64_t id, GenerateRequest request, base::Result<Prompt> prompt);
   /// Ends it; the next Step reports kCancelled. No effect on an unknown id.
   void Cancel(uint64_t id);
 
@@ -86,7 +86,7 @@ class StepLoop {
 
  private:
   void Fail(uint64_t id, const base::Error& error);
-  void Queue(const GenerateRequest& request, uint64_t id, std::vector<llama_token> prompt);
+  void Queue(const GenerateRequest& request, uint64_t id, Prompt prepared);
 
   void Admit();
   bool MayAdmit(const Sequence& next);

@@ -315,7 +315,7 @@ TEST_P(SharingTest, ASteadyStreamOfInteractiveRequestsDoesNotStarveTheBatch) {
 
 TEST_P(SharingTest, AFailingStepFailsOnlyWhoFailsAlone) {
   constexpr uint64_t kGuilty = 3;
-  const llama_token refused = model_->Prepare(Plain("\x0b", 1))->back();
+  const llama_token refused = model_->Prepare(Plain("\x0b", 1))->tokens.back();
   StepHooks hooks;
   hooks.decode = [refused](llama_context* context, llama_batch batch) {
     for (int32_t i = 0; i < batch.n_tokens; ++i) {

@@ -34,7 +34,7 @@ struct Ended {
 
 GenerateRequest Chat(std::string text, uint64_t max_tokens = 16) {
   GenerateRequest request;
-  request.messages = {{"user", std::move(text)}};
+  request.messages = {{.role = "user", .content = std::move(text)}};
   request.sampling.temperature = 0;
   request.max_tokens = max_tokens;
   request.ignore_eos = true;
@@ -167,7 +167,7 @@ TEST_P(StepLoopTest, GreedyTokensAreThoseOfAPlainLoop) {
   };
   StepLoop loop(*model_, std::move(hooks));
   for (size_t i = 0; i < requests.size(); ++i) {
-    prompts.push_back(*model_->Prepare(requests[i]));
+    prompts.push_back(model_->Prepare(requests[i])->tokens);
     loop.Submit(i, requests[i]);
   }
   const auto answers = Drain(loop);
@@ -274,14 +274,16 @@ std::string Detokenize(const Model& model, const std::vector<llama_token>& token
 
 TEST_P(StepLoopTest, AChatGoesThroughTheModelsTemplate) {
   GenerateRequest request = Chat("");
-  request.messages = {
-      {"system", "Be brief."}, {"user", "1+1?"}, {"assistant", "2"}, {"user", "再见"}};
+  request.messages = {{.role = "system", .content = "Be brief."},
+                      {.role = "user", .content = "1+1?"},
+                      {.role = "assistant", .content = "2"},
+                      {.role = "user", .content = "再见"}};
   const auto prompt = model_->Prepare(request);
   ASSERT_TRUE(prompt.has_value()) << prompt.error().message();
-  EXPECT_EQ(Detokenize(*model_, *prompt),
+  EXPECT_EQ(Detokenize(*model_, prompt->tokens),
             "[gMASK]<sop><|system|>\nBe "
             "brief.<|user|>\n1+1?<|assistant|>\n2<|user|>\n再见<|assistant|>\n");
-  EXPECT_EQ(Detokenize(*model_, *model_->Prepare(Plain("just this"))), "just this");
+  EXPECT_EQ(Detokenize(*model_, model_->Prepare(Plain("just this"))->tokens), "just this");
 }
 
 TEST_P(StepLoopTest, ATemplateThatRefusesIsTheRequestsFault) {
@@ -367,7 +369,7 @@ TEST_P(StepLoopTest, AStopStringAcrossTokensCutsTheText) {
   std::vector<llama_token> forced;
   for (const std::string& piece : said) {
     GenerateRequest one = Plain(piece);
-    for (llama_token token : *model_->Prepare(one)) {
+    for (llama_token token : model_->Prepare(one)->tokens) {
       if (!model_->Piece(token).empty()) forced.push_back(token);
     }
   }
@@ -390,7 +392,8 @@ TEST_P(StepLoopTest, AStopStringAcrossTokensCutsTheText) {
 }
 
 TEST_P(StepLoopTest, CharactersAreNeverCut) {
-  const auto forced = *model_->Prepare(Plain("龘😀龘é😀"));  // rare ones are several tokens each
+  const auto forced =
+      model_->Prepare(Plain("龘😀龘é😀"))->tokens;  // rare ones are several tokens each
   size_t next = 0;
   StepHooks hooks;
   hooks.on_logits = [&](const Sequence&, std::span<const float>, llama_token) {

@@ -1,0 +1,41 @@
+#include "wire/body_reader.h"
+
+namespace inferq::wire::body {
+
+using base::Result;
+
+std::string Shown(JsonValue value) {
+  constexpr size_t kMax = 60;
+  if (value.text().size() <= kMax) return std::string(value.text());
+  return RepairUtf8(value.text().substr(0, kMax)) + "…";
+}
+
+Result<double> ReadNumber(std::string_view field, JsonValue value, double min, double max) {
+  auto number = value.AsDouble();
+  if (!number) return Bad(field, "must be a number, got {}.", Shown(value));
+  if (*number < min || *number > max) {
+    return Bad(field, "is {}, but must be from {} to {}.", Shown(value), min, max);
+  }
+  return *number;
+}
+
+Result<int64_t> ReadInteger(std::string_view field, JsonValue value, int64_t min, int64_t max) {
+  auto number = value.AsInteger();
+  if (!number) return Bad(field, "must be an integer of 64 bits, got {}.", Shown(value));
+  if (*number < min || *number > max) {
+    return Bad(field, "is {}, but must be from {} to {}.", *number, min, max);
+  }
+  return *number;
+}
+
+Result<bool> ReadBool(std::string_view field, JsonValue value) {
+  if (auto flag = value.AsBool()) return *flag;
+  return Bad(field, "must be true or false, got {}.", Shown(value));
+}
+
+Result<std::string> ReadString(std::string_view field, JsonValue value) {
+  if (auto text = value.AsString()) return *std::move(text);
+  return Bad(field, "must be a string, got {}.", JsonTypeName(value.type()));
+}
+
+}  // namespace inferq::wire::body
