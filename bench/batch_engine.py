@@ -97,9 +97,9 @@ def prefix(args, path):
 
 
 def varied(args, path):
-    flags = "--requests 256 --slots 64 --own-tokens 32 --output-tokens 512 --output-mean 64 --context 560"
+    flags = "--requests 192 --slots 64 --own-tokens 32 --output-tokens 512 --output-mean 64 --context 560"
     got = pairs(args, path, flags, flags + " --waves")
-    return [f"256 answers of geometric length, mean 64, cap 512, 64 slots: "
+    return [f"192 answers of geometric length, mean 64, cap 512, 64 slots: "
             f"{statistics.median(a['tokens_per_s'] for a, b in got):.0f} tok/s against "
             f"{statistics.median(b['tokens_per_s'] for a, b in got):.0f} in waves (static batching), ratio "
             f"{seen(a['tokens_per_s'] / b['tokens_per_s'] for a, b in got)}"]
@@ -108,9 +108,9 @@ def varied(args, path):
 def interactive(args, path):
     slots = "--slots 32 --context 384 --probe-tokens 32"
     idle = batch(args, path, f"{slots} --requests 0 --probes 60")
-    load = f"{slots} --requests 256 --own-tokens 64 --output-tokens 96 --probes 400"
+    load = f"{slots} --requests 128 --own-tokens 64 --output-tokens 96 --probes 400"
     got = pairs(args, path, load, load + " --probes-interactive 0")
-    alone = batch(args, path, f"{slots} --requests 256 --own-tokens 64 --output-tokens 96")
+    alone = batch(args, path, f"{slots} --requests 128 --own-tokens 64 --output-tokens 96")
     with_it, without = [a for a, b in got], [b for a, b in got]
     step = statistics.median(a["seconds"] / a["steps"] for a in with_it)
     bound = 3 * idle["first_token_p99"] + step
