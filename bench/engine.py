@@ -16,6 +16,7 @@ import os
 import pathlib
 import platform
 import random
+import resource
 import shlex
 import statistics
 import subprocess
@@ -60,6 +61,12 @@ def run(command):
     return done.stdout
 
 
+def cpu_seconds():
+    """Processor time of all programs that ran here so far, their children included."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def default_model(args):
     path = ROOT / "models/bench-150m.gguf"
     if not path.exists():
@@ -102,18 +109,19 @@ def time_engine(args, folder, concurrency, rounds):
     """Seconds and prompt tokens of concurrency * rounds requests, start and load included."""
     requests, results = f"{folder}/requests.jsonl", f"{folder}/results.jsonl"
     write_requests(requests, concurrency * rounds, args)
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), cpu_seconds()
     run(engine_command(args, concurrency, requests, results))
-    seconds = time.perf_counter() - start
-    return seconds, read_usage(results, concurrency * rounds, args)
+    seconds, cpu = time.perf_counter() - start, cpu_seconds() - cpu
+    return seconds, cpu, read_usage(results, concurrency * rounds, args)
 
 
 def measure_engine(args, folder, concurrency, rounds):
-    short, _ = time_engine(args, folder, concurrency, 1)
-    long, prompt_tokens = time_engine(args, folder, concurrency, 1 + rounds)
+    short, short_cpu, _ = time_engine(args, folder, concurrency, 1)
+    long, long_cpu, prompt_tokens = time_engine(args, folder, concurrency, 1 + rounds)
     if long <= short:
         fail(f"the long job took {long:.2f} s, the short one {short:.2f} s: too noisy, raise --tokens")
-    return concurrency * rounds * args.max_tokens / (long - short), prompt_tokens
+    tokens = concurrency * rounds * args.max_tokens
+    return tokens / (long - short), 1e3 * (long_cpu - short_cpu) / tokens, prompt_tokens
 
 
 def plain_command(args, concurrency, rounds, prompt_tokens):
@@ -123,20 +131,24 @@ def plain_command(args, concurrency, rounds, prompt_tokens):
 
 
 def measure_plain(args, concurrency, rounds, prompt_tokens):
-    return json.loads(run(plain_command(args, concurrency, rounds, prompt_tokens)))
+    cpu = cpu_seconds()
+    measured = json.loads(run(plain_command(args, concurrency, rounds, prompt_tokens)))
+    tokens = concurrency * (rounds + 1) * args.max_tokens  # the first round is not timed
+    return measured | {"cpu_ms_per_token": 1e3 * (cpu_seconds() - cpu) / tokens}
 
 
 def measure_point(args, folder, concurrency):
     rounds = max(1, math.ceil(args.tokens / (concurrency * args.max_tokens)))
-    engine, plain, prompt_tokens = [], [], 2 * args.prompt_words
+    engine, cpu, plain, prompt_tokens = [], [], [], 2 * args.prompt_words
     for pair in range(args.pairs):
         if not args.plain_only:  # first, because the plain loop takes over its prompt length
-            rate, prompt_tokens = measure_engine(args, folder, concurrency, rounds)
+            rate, cpu_ms, prompt_tokens = measure_engine(args, folder, concurrency, rounds)
             engine.append(rate)
+            cpu.append(cpu_ms)
         plain.append(measure_plain(args, concurrency, rounds, prompt_tokens))
         print(f"  {concurrency:4} at once, pair {pair + 1}: plain {plain[-1]['tokens_per_s']:.1f} tok/s"
               + (f", inferq {engine[-1]:.1f} tok/s" if engine else ""), file=sys.stderr)
-    return {"concurrency": concurrency, "engine": engine, "plain": plain, "prompt_tokens": prompt_tokens}
+    return {"concurrency": concurrency, "engine": engine, "cpu": cpu, "plain": plain, "prompt_tokens": prompt_tokens}
 
 
 def row(point):
@@ -145,9 +157,11 @@ def row(point):
     if point["engine"]:
         ratios = [e / p for e, p in zip(point["engine"], plain)]
         cells += [f"{statistics.median(point['engine']):.1f}", f"**{statistics.median(ratios):.2f}**",
-                  f"{min(ratios):.2f} to {max(ratios):.2f}"]
+                  f"{min(ratios):.2f} to {max(ratios):.2f}",
+                  f"{statistics.median(p['cpu_ms_per_token'] for p in point['plain']):.1f}",
+                  f"{statistics.median(point['cpu']):.1f}"]
     else:
-        cells += ["", "", ""]
+        cells += ["", "", "", "", ""]
     cells += [f"{statistics.median(p['prefill_tokens_per_s'] for p in point['plain']):.0f}",
               f"{statistics.median(p['decode_tokens_per_s'] for p in point['plain']):.1f}"]
     return "| " + " | ".join(cells) + " |"
@@ -181,10 +195,12 @@ def report(args, points, load):
         *([] if args.plain_only else [
             f"- Engine: `{relative(engine_command(args, point['concurrency'], 'requests.jsonl', 'results.jsonl'))}`"]),
         f"- Plain loop: `{relative(plain_command(args, point['concurrency'], 1, point['prompt_tokens']))}`", "",
-        "| at once | prompt tokens | plain tok/s | inferq tok/s | ratio | ratios seen | plain prefill tok/s "
-        "| plain decode tok/s |",
-        "| --: | --: | --: | --: | --: | :-- | --: | --: |", *[row(p) for p in points], "",
-        "tok/s counts generated tokens over prefill and decode together; start-up and model loading are left out.", ""]
+        "| at once | prompt tokens | plain tok/s | inferq tok/s | ratio | ratios seen | plain CPU ms/token "
+        "| inferq CPU ms/token | plain prefill tok/s | plain decode tok/s |",
+        "| --: | --: | --: | --: | --: | :-- | --: | --: | --: | --: |", *[row(p) for p in points], "",
+        "tok/s counts generated tokens over prefill and decode together; start-up and model loading are left out. CPU is "
+        "processor time, user and system, of all processes for a generated token (of the plain loop with loading, of inferq "
+        "parent and child together).", ""]
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text("\n".join(lines))
     print(f"wrote {args.out}", file=sys.stderr)

@@ -10,6 +10,19 @@ std::string Shown(JsonValue value) {
   return RepairUtf8(value.text().substr(0, kMax)) + "…";
 }
 
+Result<JsonValue> ParseObject(std::string_view text) {
+  auto parsed = ParseJson(text);
+  if (!parsed) return std::unexpected(base::Error(parsed.error()).WithParam("body"));
+  if (parsed->type() != JsonType::kObject) {
+    base::Error error(
+        base::Code::kInvalidArgument,
+        fmt::format("The request body must be an object, got {}.", JsonTypeName(parsed->type())));
+    return std::unexpected(std::move(error).WithParam("body"));
+  }
+  if (auto key = RepeatedKey(*parsed)) return Bad(*key, "occurs twice.");
+  return *parsed;
+}
+
 Result<double> ReadNumber(std::string_view field, JsonValue value, double min, double max) {
   auto number = value.AsDouble();
   if (!number) return Bad(field, "must be a number, got {}.", Shown(value));

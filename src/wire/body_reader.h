@@ -24,6 +24,9 @@ std::unexpected<base::Error> Bad(std::string_view field, fmt::format_string<Args
 /// The value for a message, cut where it is long.
 std::string Shown(JsonValue value);
 
+/// A whole body: an object, no key of which occurs twice. `text` outlives it.
+base::Result<JsonValue> ParseObject(std::string_view text);
+
 base::Result<double> ReadNumber(std::string_view field, JsonValue value, double min, double max);
 base::Result<int64_t> ReadInteger(std::string_view field, JsonValue value, int64_t min,
                                   int64_t max);

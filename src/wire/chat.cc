@@ -11,7 +11,6 @@
 namespace inferq::wire {
 
 using base::Code;
-using base::Error;
 using base::Fail;
 using base::Result;
 
@@ -370,23 +369,15 @@ std::string SupportedEndpoints() {
 std::span<const FieldInfo> RequestFields() { return kFields; }
 
 Result<GenerateRequest> ParseGenerateRequest(std::string_view body, Endpoint endpoint) {
-  auto parsed = ParseJson(body);
-  if (!parsed) return std::unexpected(Error(parsed.error()).WithParam("body"));
-  if (parsed->type() != JsonType::kObject) {
-    return std::unexpected(
-        Error(Code::kInvalidArgument, fmt::format("The request body must be an object, got {}.",
-                                                  JsonTypeName(parsed->type())))
-            .WithParam("body"));
-  }
-  if (auto key = RepeatedKey(*parsed)) return Bad(*key, "occurs twice.");
+  INFERQ_ASSIGN(JsonValue parsed, body::ParseObject(body));
   GenerateRequest request;
   request.endpoint = endpoint;
-  for (JsonMembers member(*parsed); member.Next();) {
+  for (JsonMembers member(parsed); member.Next();) {
     INFERQ_TRY(ReadField(member.key(), member.value(), request));
   }
   bool chat = endpoint == Endpoint::kChatCompletions;
   std::string_view required = chat ? "messages" : "prompt";
-  auto input = parsed->Find(required);
+  auto input = parsed.Find(required);
   if (!input || input->is_null()) return Bad(required, "is missing.");
   INFERQ_TRY(CheckAnswerOptions(request));
   return request;

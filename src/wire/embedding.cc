@@ -4,26 +4,17 @@
 #include <array>
 #include <bit>
 
+#include "wire/body_reader.h"
 #include "wire/locality.h"
 
 namespace inferq::wire {
 
 using base::Code;
-using base::Error;
 using base::Fail;
 using base::Result;
+using body::Bad;
 
 namespace {
-
-template <class... Args>
-std::unexpected<Error> Bad(std::string_view field, fmt::format_string<Args...> format,
-                           Args&&... args) {
-  std::string param = fmt::format("body.{}", field);
-  std::string message =
-      fmt::format("'{}' {}", param, fmt::format(format, std::forward<Args>(args)...));
-  return std::unexpected(
-      Error(Code::kInvalidArgument, std::move(message)).WithParam(std::move(param)));
-}
 
 Result<> ReadModel(std::string_view field, JsonValue value, EmbeddingRequest& request) {
   auto text = value.AsString();
@@ -143,17 +134,9 @@ uint64_t CountOf(const std::optional<JsonValue>& object, std::string_view key) {
 }  // namespace
 
 Result<EmbeddingRequest> ParseEmbeddingRequest(std::string_view body) {
-  auto parsed = ParseJson(body);
-  if (!parsed) return std::unexpected(Error(parsed.error()).WithParam("body"));
-  if (parsed->type() != JsonType::kObject) {
-    return std::unexpected(
-        Error(Code::kInvalidArgument, fmt::format("The request body must be an object, got {}.",
-                                                  JsonTypeName(parsed->type())))
-            .WithParam("body"));
-  }
-  if (auto key = RepeatedKey(*parsed)) return Bad(*key, "occurs twice.");
+  INFERQ_ASSIGN(JsonValue parsed, body::ParseObject(body));
   EmbeddingRequest request;
-  for (JsonMembers member(*parsed); member.Next();) {
+  for (JsonMembers member(parsed); member.Next();) {
     std::string name = member.key();
     const Field* field = FindField(name);
     if (field == nullptr) return Bad(name, "is not known here; remove it.");

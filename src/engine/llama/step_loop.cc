@@ -78,9 +78,6 @@ void StepLoop::Submit(uint64_t id, GenerateRequest request, Result<Prompt> promp
 void StepLoop::Queue(const GenerateRequest& request, uint64_t id, Prompt prepared) {
   const std::vector<llama_token>& prompt = prepared.tokens;
   const size_t seen = std::min(seen_.Add(prompt), prompt.size() - 1);
-  ++recent_requests_;
-  recent_tokens_ += static_cast<double>(prompt.size());
-  recent_shared_ += static_cast<double>(seen);
   stats_.distinct_tokens += prompt.size() - seen;
   const uint64_t room = model_.facts().context_tokens - prompt.size();
   for (uint32_t choice = 0; choice < request.n; ++choice) {
@@ -182,12 +179,22 @@ bool StepLoop::AdmitNext() {
   sequence->slot = *slot;
   Share(*sequence);
   if (!sequence->answer) {
+    Remember(*sequence);
     sequence->answer =
         std::make_unique<Answer>(model_, sequence->request, *sequence->format, sequence->prompt(),
                                  sequence->max_new, sequence->choice);
   }
   running_.push_back(std::move(sequence));
   return true;
+}
+
+// How much of what runs is shared: counted as it comes to run, since what waits may be all there
+// is.
+void StepLoop::Remember(const Sequence& sequence) {
+  const size_t own = sequence.choice > 0 ? 1 : sequence.distinct;
+  ++recent_requests_;
+  recent_tokens_ += static_cast<double>(sequence.prompt_size);
+  recent_shared_ += static_cast<double>(sequence.prompt_size - own);
 }
 
 // Takes the place of one sequence away: of a batch one, the youngest; for memory's sake any but the

@@ -91,6 +91,7 @@ class StepLoop {
   void Admit();
   bool MayAdmit(const Sequence& next);
   bool AdmitNext();
+  void Remember(const Sequence& sequence);
   bool FindPlace(const Sequence& next);
   uint64_t Growth(const Sequence& sequence) const;
   uint32_t ActiveLimit() const;
