@@ -438,6 +438,7 @@ void StepLoop::Leave(Sequence& sequence) {
 // depends on how much the prompts share, and on how many cells there are.
 Result<> StepLoop::ChooseCache() {
   if (!model_.may_choose_cache() || running_.size() + waiting() < kCrowd) return {};
+  if (recent_requests_ < kCrowd) return {};  // the first of those that begin alike shares nothing
   if (cache_chosen_ != 0 && stats_.steps < cache_chosen_ + kStepsBetween) return {};
   if (recent_tokens_ > kRecentTokens) {
     recent_requests_ /= 2;

@@ -473,6 +473,19 @@ TEST_P(SharingTest, TheAccountsAreLlamaCppsOwn) {
 
 // --- Which kind of cache ---
 
+TEST_P(SharingTest, TheFirstOfManyThatBeginAlikeDecidesNothing) {
+  Load({.slots = 64, .context_tokens = 576});
+  StepLoop loop(*model_);
+  EndedAnswers answers;
+  loop.Submit(0, Plain(Words(1, 512) + Words(2, 32), 16));
+  StepInto(loop, answers);
+  for (uint64_t id = 1; id < 64; ++id)
+    loop.Submit(id, Plain(Words(1, 512) + Words(id + 2, 32), 16));
+  while (loop.HasWork()) StepInto(loop, answers);
+  EXPECT_TRUE(loop.stats().shared_cache);
+  EXPECT_LE(loop.stats().computed_tokens, loop.stats().distinct_tokens * 105 / 100);
+}
+
 TEST_P(SharingTest, AThousandThatWaitKeepSharing) {
   Load({.slots = 32, .context_tokens = 128});
   StepLoop loop(*model_);
