@@ -2,6 +2,7 @@
 
 #include <llama.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <list>
 #include <optional>
