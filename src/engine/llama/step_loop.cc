@@ -64,7 +64,8 @@ void StepLoop::Submit(uint64_t id, GenerateRequest request) {
 void StepLoop::Submit(uint64_t id, GenerateRequest request, Result<Prompt> prompt) {
   if (!prompt) return Fail(id, prompt.error());
   const uint64_t room = model_.facts().context_tokens - prompt->tokens.size();
-  const uint64_t most = prompt->tokens.size() + std::min(room, request.max_tokens.value_or(room));
+  const uint64_t max_new = std::min(room, request.max_tokens.value_or(room));
+  const uint64_t most = prompt->tokens.size() + max_new;
   if (most > cache_->limits().cells) {
     base::Error error(Code::kInvalidArgument,
                       fmt::format("prompt and output may have {} tokens, more than the engine's "
@@ -72,14 +73,14 @@ void StepLoop::Submit(uint64_t id, GenerateRequest request, Result<Prompt> promp
                                   most, cache_->limits().cells));
     return Fail(id, std::move(error).WithParam("body.max_tokens"));
   }
-  Queue(request, id, *std::move(prompt));
+  Queue(request, id, *std::move(prompt), max_new);
 }
 
-void StepLoop::Queue(const GenerateRequest& request, uint64_t id, Prompt prepared) {
+void StepLoop::Queue(const GenerateRequest& request, uint64_t id, Prompt prepared,
+                     uint64_t max_new) {
   const std::vector<llama_token>& prompt = prepared.tokens;
   const size_t seen = std::min(seen_.Add(prompt), prompt.size() - 1);
   stats_.distinct_tokens += prompt.size() - seen;
-  const uint64_t room = model_.facts().context_tokens - prompt.size();
   for (uint32_t choice = 0; choice < request.n; ++choice) {
     auto sequence = std::make_unique<Sequence>();
     sequence->id = id;
@@ -89,7 +90,7 @@ void StepLoop::Queue(const GenerateRequest& request, uint64_t id, Prompt prepare
     sequence->format = prepared.format;
     sequence->tokens = prompt;
     sequence->prompt_size = prompt.size();
-    sequence->max_new = std::min(room, request.max_tokens.value_or(room));
+    sequence->max_new = max_new;
     sequence->distinct = prompt.size() - seen;
     queue_.Push(std::move(sequence));
   }
@@ -97,29 +98,29 @@ void StepLoop::Queue(const GenerateRequest& request, uint64_t id, Prompt prepare
 }
 
 void StepLoop::Cancel(uint64_t id) {
-  for (const SequencePtr& sequence : queue_.Remove(id)) ended_.push_back(Cancelled(*sequence));
-  std::erase_if(running_, [&](const SequencePtr& sequence) {
-    if (sequence->id != id) return false;
-    ended_.push_back(Cancelled(*sequence));
+  for (const SequencePtr& sequence : Remove(id)) deltas_.push_back(Cancelled(*sequence));
+}
+
+// Takes out all answers of a request, wherever they are.
+std::vector<SequencePtr> StepLoop::Remove(uint64_t id) {
+  std::vector<SequencePtr> removed = queue_.Remove(id);
+  for (SequencePtr& sequence : running_) {
+    if (sequence->id != id) continue;
     cache_->Drop(sequence->slot);
-    return true;
-  });
+    removed.push_back(std::move(sequence));
+  }
+  std::erase(running_, nullptr);
   full_ = false;
+  return removed;
 }
 
 // Ends a request and all its answers.
 void StepLoop::Fail(uint64_t id, const base::Error& error) {
-  queue_.Remove(id);
-  std::erase_if(running_, [&](const SequencePtr& sequence) {
-    if (sequence->id != id) return false;
-    cache_->Drop(sequence->slot);
-    return true;
-  });
-  full_ = false;
+  Remove(id);
   SequenceDelta delta;
   delta.id = id;
   delta.error = RequestError{error.code(), error.message(), error.param()};
-  ended_.push_back(std::move(delta));
+  deltas_.push_back(std::move(delta));
 }
 
 // --- Who runs ---
@@ -237,10 +238,7 @@ Result<std::vector<SequenceDelta>> StepLoop::Step() {
   INFERQ_TRY(Decode());
   ++stats_.steps;
   INFERQ_TRY(Sample());
-  auto deltas = std::exchange(ended_, {});
-  std::ranges::move(deltas_, std::back_inserter(deltas));
-  deltas_.clear();
-  return deltas;
+  return std::exchange(deltas_, {});
 }
 
 // Moves the last sequences into free places before them: with separate caches llama.cpp splits a
@@ -316,8 +314,8 @@ void StepLoop::AddPrompts() {
     budget -= sequence->chunk;
     shape_.prefill += sequence->chunk;
     const size_t end = std::min(sequence->held + sequence->chunk, prompt.size() - 1);
-    const auto order = static_cast<PrefixIndex::Holder>(sequence->slot);
-    if (cache_->limits().shares && joining.size() > 1) computing.Extend(order, prompt.first(end));
+    const auto holder = static_cast<PrefixIndex::Holder>(sequence->slot);
+    if (cache_->limits().shares && joining.size() > 1) computing.Extend(holder, prompt.first(end));
   }
 }
 
@@ -387,9 +385,9 @@ Result<> StepLoop::Sample() {
     if (sequence->chunk == 0) continue;
     if (!sequence->decoding()) stats_.computed_tokens += sequence->chunk;
     sequence->held += sequence->chunk;
-    sequence->alone = false;  // it was not to blame
     cache_->Computed(sequence->slot, sequence->prompt(), sequence->held);
     if (sequence->output < 0) continue;
+    sequence->alone = false;  // all of it was computed: it was not to blame
     const float* row = llama_get_logits_ith(model_.context(), sequence->output);
     if (!row) {
       return base::Fail(Code::kInternal, "the model gave no logits for row {}", sequence->output);

@@ -72,7 +72,7 @@ class StepLoop {
   void Cancel(uint64_t id);
 
   /// False: a Step would do nothing.
-  bool HasWork() const { return waiting() > 0 || running() > 0 || !ended_.empty(); }
+  bool HasWork() const { return waiting() > 0 || running() > 0 || !deltas_.empty(); }
   size_t running() const { return running_.size(); }
   size_t waiting() const { return queue_.size(); }
 
@@ -86,7 +86,8 @@ class StepLoop {
 
  private:
   void Fail(uint64_t id, const base::Error& error);
-  void Queue(const GenerateRequest& request, uint64_t id, Prompt prepared);
+  void Queue(const GenerateRequest& request, uint64_t id, Prompt prepared, uint64_t max_new);
+  std::vector<SequencePtr> Remove(uint64_t id);
 
   void Admit();
   bool MayAdmit(const Sequence& next);
@@ -125,8 +126,7 @@ class StepLoop {
   TokenBatch batch_;
   StepCost cost_;
   SeenPrefixes seen_;
-  std::vector<SequenceDelta> ended_;   // since the last Step
-  std::vector<SequenceDelta> deltas_;  // of this Step
+  std::vector<SequenceDelta> deltas_;  // for the next Step to return
   Sampler::Candidates scratch_;
   uint32_t next_order_ = 0;
   bool full_ = false;        // nobody can join before something changes

@@ -405,6 +405,34 @@ TEST_P(SharingTest, AFailingStepFailsOnlyWhoFailsAlone) {
   ExpectNothingLeaked(taken);
 }
 
+// Alone it fails in its second chunk only: until then it stays alone.
+TEST_P(SharingTest, WhoFailsInALaterChunkIsFoundAsWell) {
+  Load({.slots = 8, .context_tokens = 512, .batch_tokens = 48, .cache = CacheKind::kShared});
+  const llama_token refused = model_->Prepare(Plain("\x0b", 1))->tokens.back();
+  StepHooks hooks;
+  hooks.decode = [refused](llama_context* context, llama_batch batch) {
+    for (int32_t i = 0; i < batch.n_tokens; ++i) {
+      if (batch.token[i] == refused) return -3;
+    }
+    return llama_decode(context, batch);
+  };
+  hooks.on_logits = [refused](const Sequence&, std::span<const float>, llama_token chosen) {
+    return chosen == refused ? chosen + 1 : chosen;
+  };
+  StepLoop loop(*model_, hooks);
+  EndedAnswers answers;
+  loop.Submit(0, Plain(Words(1, 100) + "\x0b", 5));
+  uint64_t next = 1;
+  for (int step = 0; step < 500 && !answers[{0, 0}].error; ++step) {
+    while (loop.running() + loop.waiting() < 4) {  // there is always company
+      loop.Submit(next, Plain(Words(next, 10), 20));
+      ++next;
+    }
+    StepInto(loop, answers);
+  }
+  EXPECT_TRUE((answers[{0, 0}].error.has_value()));
+}
+
 // Random company: whatever comes, goes, pauses or fails, every request ends once and no cell and no
 // sequence is lost.
 TEST_P(SharingTest, TenThousandAdmissionsLeakNothing) {
