@@ -425,7 +425,7 @@ TEST_P(SharingTest, WhoFailsInALaterChunkIsFoundAsWell) {
   uint64_t next = 1;
   for (int step = 0; step < 500 && !answers[{0, 0}].error; ++step) {
     while (loop.running() + loop.waiting() < 4) {  // there is always company
-      loop.Submit(next, Plain(Words(next, 10), 20));
+      loop.Submit(next, Plain(Words(next, 10), 20, true));
       ++next;
     }
     StepInto(loop, answers);
