@@ -12,8 +12,15 @@ namespace {
 constexpr size_t kBlock = 64;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-// Compiled twice: the wider one is taken where the machine has it. Both give the same bits.
-#if defined(__x86_64__) && defined(__has_attribute) && !defined(__SANITIZE_ADDRESS__)
+// Compiled twice: the wider one is taken where the machine has it. Both give the same bits. The
+// loader takes it before a sanitizer's runtime is up, which ThreadSanitizer's instrumentation of
+// that choice does not survive.
+#ifdef __has_feature
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define INFERQ_WIDE
+#endif
+#endif
+#if defined(__x86_64__) && defined(__has_attribute) && !defined(INFERQ_WIDE)
 #if __has_attribute(target_clones)
 #define INFERQ_WIDE __attribute__((target_clones("avx2", "default")))
 #endif
