@@ -66,6 +66,10 @@ std::unique_ptr<engine::Engine> MakeLocal(runtime::AsioRuntime& runtime,
   local.slots = std::min(ConcurrencyOf(options), 256u);
   local.context_tokens = options.context_tokens;
   local.threads = options.threads;
+  local.cache = options.cache;
+  local.pooling = options.pooling;
+  local.normalize = options.normalize;
+  local.embed_tokens = options.embed_tokens;
   return engine::llama::MakeLlamaEngine(runtime, local);
 }
 

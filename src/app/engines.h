@@ -22,6 +22,10 @@ struct EngineOptions {
   uint32_t concurrency = 0;  ///< 0: the kind's default.
   uint32_t context_tokens = 0;
   uint32_t threads = 0;
+  std::string cache = "auto";     ///< Of a GGUF: "auto", "shared", "separate".
+  std::string pooling = "model";  ///< Of embeddings of a GGUF: "model", "mean", "cls", "last".
+  bool normalize = true;          ///< Whether they have length 1.
+  uint32_t embed_tokens = 0;      ///< Longest input of one; 0: the context, at most 2048.
   std::string ttft = "20ms";
   std::string itl = "2ms";
   double fail_rate = 0;

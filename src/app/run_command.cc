@@ -118,6 +118,25 @@ void AddEngineOptions(CLI::App& app, auto& o) {
       ->check(CLI::Range(-100.0, 100.0));
   group->add_option("--threads", o.engine.threads, "GGUF: threads (default: the machine's cores)")
       ->check(CLI::Range(1, 1024));
+  group
+      ->add_option("--cache", o.engine.cache,
+                   "GGUF: 'shared' computes what requests begin with once, 'separate' spares them "
+                   "the look at each other; 'auto' measures which is faster")
+      ->check(CLI::IsMember({"auto", "shared", "separate"}))
+      ->capture_default_str();
+  group
+      ->add_option("--pooling", o.engine.pooling,
+                   "GGUF, embeddings: how the vectors of an input's tokens become one; 'model' is "
+                   "what the file says, else 'mean'")
+      ->check(CLI::IsMember({"model", "mean", "cls", "last"}))
+      ->capture_default_str();
+  group->add_flag("!--no-normalize", o.engine.normalize,
+                  "GGUF, embeddings: leave the length of the vectors as it comes, not 1");
+  group
+      ->add_option(
+          "--embed-tokens", o.engine.embed_tokens,
+          "GGUF, embeddings: longest input, in tokens (default: the context, at most 2048)")
+      ->check(CLI::Range(1, 1'000'000));
   group->add_option("--ttft", o.engine.ttft, "fake: time to first token, for example 20ms");
   group->add_option("--itl", o.engine.itl, "fake: time between two tokens, for example 2ms");
   group
@@ -234,7 +253,9 @@ std::vector<std::pair<std::string, std::string>> IdentityOf(const auto& o) {
           {"--engine", o.engine.engine},
           {"--adapter", o.engine.adapter},
           {"--adapter-scale",
-           o.engine.adapter.empty() ? "" : fmt::format("{}", o.engine.adapter_scale)}};
+           o.engine.adapter.empty() ? "" : fmt::format("{}", o.engine.adapter_scale)},
+          {"--pooling", o.engine.pooling == "model" ? "" : o.engine.pooling},
+          {"--no-normalize", o.engine.normalize ? "" : "yes"}};
 }
 
 service::RunOptions JobOptions(const auto& o, std::string input) {

@@ -19,6 +19,7 @@ Result<EnginePtr> MakeLocal(runtime::AsioRuntime& runtime, const ModelOptions& o
   local.slots = std::min(options.concurrency, 256u);
   local.context_tokens = options.context_tokens;
   local.threads = options.threads;
+  local.cache = options.cache;
   local.embed_window = options.embed_window;
   local.embed_tokens = options.embed_tokens;
   local.pooling = options.pooling;

@@ -200,6 +200,14 @@ void ServeObserver::Sample(const std::optional<service::StationStats>& stats,
     auto count = [&](const char* name, const char* help, uint64_t value) {
       metrics_.MakeCounter(name, help, labels).RaiseTo(static_cast<double>(value));
     };
+    if (model.local) {
+      set("inferq_engine_kv_tokens", "Tokens that the engine's KV cache has room for.",
+          static_cast<double>(model.kv_tokens));
+      set("inferq_engine_kv_used_tokens", "Of these, held now.",
+          static_cast<double>(model.kv_used));
+      count("inferq_engine_pauses_total", "Times that a request gave its cache to another.",
+            model.pauses);
+    }
     if (model.micro_batches == 0) continue;
     count("inferq_engine_micro_batches_total", "Runs of embeddings put together.",
           model.micro_batches);

@@ -155,12 +155,21 @@ struct OwnKey {
   std::string_view key;
   Kind kind;
 };
-constexpr OwnKey kOwnKeys[] = {
-    {"upstream_name", Kind::kRemote}, {"api_key", Kind::kRemote},    {"context", Kind::kGguf},
-    {"threads", Kind::kGguf},         {"adapter", Kind::kGguf},      {"adapter_scale", Kind::kGguf},
-    {"embed_window", Kind::kGguf},    {"embed_tokens", Kind::kGguf}, {"pooling", Kind::kGguf},
-    {"normalize", Kind::kGguf},       {"ttft", Kind::kFake},         {"itl", Kind::kFake},
-    {"fail_rate", Kind::kFake},       {"tokens", Kind::kFake}};
+constexpr OwnKey kOwnKeys[] = {{"upstream_name", Kind::kRemote},
+                               {"api_key", Kind::kRemote},
+                               {"context", Kind::kGguf},
+                               {"threads", Kind::kGguf},
+                               {"cache", Kind::kGguf},
+                               {"adapter", Kind::kGguf},
+                               {"adapter_scale", Kind::kGguf},
+                               {"embed_window", Kind::kGguf},
+                               {"embed_tokens", Kind::kGguf},
+                               {"pooling", Kind::kGguf},
+                               {"normalize", Kind::kGguf},
+                               {"ttft", Kind::kFake},
+                               {"itl", Kind::kFake},
+                               {"fail_rate", Kind::kFake},
+                               {"tokens", Kind::kFake}};
 
 std::string_view KindKey(Kind kind) {
   constexpr std::string_view kKeys[] = {"path", "url", "fake"};
@@ -245,6 +254,7 @@ Result<ModelOptions> ReadModel(const Settings& from) {
   model.api_key = from.Get<std::string>("api_key");
   model.context_tokens = Small(from, "context");
   model.threads = Small(from, "threads");
+  model.cache = from.Get<std::string>("cache");
   model.embed_window = from.Get<base::Micros>("embed_window");
   model.embed_tokens = Small(from, "embed_tokens");
   model.pooling = from.Get<std::string>("pooling");

@@ -34,6 +34,7 @@ struct ModelOptions {
   uint32_t reserved = 0;              ///< Of these, for interactive requests; < concurrency.
   uint32_t context_tokens = 0;        ///< kGguf; 0: the model's, at most 8192.
   uint32_t threads = 0;               ///< kGguf; 0: by machine.
+  std::string cache = "auto";         ///< kGguf; "auto", "shared", "separate".
   base::Micros embed_window{10'000};  ///< kGguf, as the following.
   uint32_t embed_tokens = 0;          ///< 0: the context, at most 2048.
   std::string pooling = "model";      ///< "model", "mean", "cls", "last".

@@ -196,6 +196,12 @@ std::vector<Option> ModelTable() {
        .standard = 0,
        .min = 0,
        .max = 1024},
+      {.key = "cache",
+       .sentence = "With path: shared lets requests that begin alike compute that once, separate "
+                   "spares the others the look at each other's tokens; auto measures which is "
+                   "faster, and changes with the work.",
+       .standard = "auto",
+       .choices = {"auto", "shared", "separate"}},
       {.key = "adapter",
        .sentence = "With path: LoRA adapter (GGUF) that the model runs with. Models with the same "
                    "path and different adapters share the mapped weights.",

@@ -89,6 +89,9 @@ struct Capacity {
   bool ready = false;           ///< Answers now. False while loading, restarting or unreachable.
   uint64_t micro_batches = 0;   ///< Run since it was made, by engines that put calls together.
   uint64_t micro_batched = 0;   ///< Inputs in them.
+  uint64_t kv_tokens = 0;  ///< Tokens that its KV cache has room for; 0: it has none, or none now.
+  uint64_t kv_used = 0;    ///< Of these, held now.
+  uint64_t pauses = 0;     ///< Times that a request gave its tokens' room to another, so far.
 };
 
 /// Runs models. One instance serves one lane.

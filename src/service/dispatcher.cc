@@ -26,6 +26,7 @@ DispatchCounters& DispatchCounters::operator+=(const DispatchCounters& other) {
   retries += other.retries;
   micro_batches += other.micro_batches;
   micro_batched += other.micro_batched;
+  pauses += other.pauses;
   return *this;
 }
 
@@ -67,6 +68,7 @@ DispatchCounters Dispatcher::counters() const {
   const engine::Capacity engine = engine_.capacity();
   counters.micro_batches = engine.micro_batches;
   counters.micro_batched = engine.micro_batched;
+  counters.pauses = engine.pauses;
   return counters;
 }
 

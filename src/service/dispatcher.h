@@ -75,6 +75,7 @@ struct DispatchCounters {
   uint64_t retries = 0;
   uint64_t micro_batches = 0;  ///< Of the engine, see engine::Capacity.
   uint64_t micro_batched = 0;
+  uint64_t pauses = 0;
   DispatchCounters& operator+=(const DispatchCounters& other);
 };
 
@@ -97,6 +98,7 @@ class Dispatcher {
   void Drain(base::SteadyTime deadline);
 
   uint32_t running() const { return static_cast<uint32_t>(running_.size()); }
+  engine::Capacity engine_capacity() const { return engine_.capacity(); }
   /// @pre the engine lives.
   DispatchCounters counters() const;
   /// After Run failed: whether the engine was the reason, not the store.

@@ -43,6 +43,10 @@ DispatchCounters ModelHost::counters() const {
   return sum;
 }
 
+engine::Capacity ModelHost::engine_capacity() const {
+  return dispatcher_ ? dispatcher_->engine_capacity() : engine::Capacity{};
+}
+
 Awaitable<Result<>> ModelHost::Run() {
   while (true) {
     co_await AwaitWork();

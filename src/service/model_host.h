@@ -43,6 +43,8 @@ class ModelHost {
   bool loaded() const { return dispatcher_ != nullptr; }
   uint32_t running() const { return dispatcher_ ? dispatcher_->running() : 0; }
   DispatchCounters counters() const;
+  /// Of the engine that is loaded; else all 0 and not ready.
+  engine::Capacity engine_capacity() const;
 
  private:
   Awaitable<void> AwaitWork();

@@ -208,12 +208,16 @@ struct ModelView {
 struct StationStats {
   struct Model {
     std::string name;
+    bool local = false;
     bool loaded = false;
     uint32_t running = 0;
     uint64_t waiting = 0;
     uint32_t slots = 0;
     uint64_t micro_batches = 0;  ///< Since the store was opened, as the next.
     uint64_t micro_batched = 0;  ///< Inputs in them.
+    uint64_t pauses = 0;         ///< See engine::Capacity, as the next.
+    uint64_t kv_tokens = 0;
+    uint64_t kv_used = 0;
   };
   queue::QueueStats queue;
   uint64_t online = 0;  ///< Online requests, waiting or running.

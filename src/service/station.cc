@@ -213,13 +213,18 @@ StationStats Station::stats() const {
   stats.online = online_->size();
   for (const auto& [name, host] : hosts_) {
     const DispatchCounters counters = host->counters();
+    const engine::Capacity engine = host->engine_capacity();
     stats.models.push_back({.name = name,
+                            .local = host->spec().local,
                             .loaded = host->loaded(),
                             .running = host->running(),
                             .waiting = queue_->Waiting(name),
                             .slots = host->spec().slots,
                             .micro_batches = counters.micro_batches,
-                            .micro_batched = counters.micro_batched});
+                            .micro_batched = counters.micro_batched,
+                            .pauses = counters.pauses,
+                            .kv_tokens = engine.kv_tokens,
+                            .kv_used = engine.kv_used});
   }
   return stats;
 }

@@ -101,6 +101,15 @@ class Embeddings(ServeCase):
         self.assertTrue(wait_for(lambda: self.count_of(server, "inferq_engine_micro_batched_total{") == 9, 30))
         self.assertEqual(self.count_of(server, "inferq_engine_micro_batches_total{"), 9)
 
+    def test_the_cache_of_a_model_is_in_the_metrics(self):
+        self.make_model()
+        server = self.start_server(config=LOCAL.format(window="10ms") + 'cache = "shared"\nconcurrency = 2\n')
+        answer = server.request("POST", "/v1/completions", {"model": "local", "prompt": "the queue keeps", "max_tokens": 4})
+        self.assertEqual(answer.status, 200, answer.body)
+        self.assertTrue(wait_for(lambda: self.count_of(server, "inferq_engine_kv_tokens{") >= 2 * 512, 30))
+        self.assertGreater(self.count_of(server, "inferq_engine_kv_used_tokens{"), 0)
+        self.assertEqual(self.count_of(server, "inferq_engine_pauses_total{"), 0)
+
     def test_a_batch_embeds(self):
         server = self.start_local()
         text = "".join(embed_line(f"id-{i}", f"text {i}", model="local") for i in range(40))
@@ -138,6 +147,24 @@ class Embeddings(ServeCase):
         self.assert_each_once([f"id-{i}" for i in range(20)], "out.jsonl")
         for line in self.lines("out.jsonl"):
             self.assertEqual([len(one["embedding"]) for one in line["response"]["body"]["data"]], [64, 64])
+
+    def test_a_run_may_choose_how(self):
+        self.make_model()
+        self.write("in.jsonl", embed_line("a", "red apples and green pears"))
+
+        def vector(*flags):
+            done = self.run_inferq("run", "in.jsonl", "-o", "out.jsonl", "--restart", "--model", "tiny.gguf", "--threads", "1",
+                                   *flags)
+            self.assert_exit(done, 0)
+            return self.lines("out.jsonl")[0]["response"]["body"]["data"][0]["embedding"]
+        mean, last, long = vector(), vector("--pooling", "last"), vector("--no-normalize")
+        self.assertNotEqual(mean, last)
+        self.assertNotAlmostEqual(length(long), 1, places=2)
+        for a, b in zip(mean, long):
+            self.assertAlmostEqual(a, b / length(long), places=4)
+        refused = self.run_inferq("run", "in.jsonl", "-o", "few.jsonl", "--model", "tiny.gguf", "--embed-tokens", "2")
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("input", self.lines("few.errors.jsonl")[0]["response"]["body"]["error"]["param"])
 
     def test_rows_are_embedded_into_a_csv(self):
         self.write("in.csv", "id,text\na,the queue\nb,keeps\n")

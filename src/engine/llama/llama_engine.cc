@@ -537,13 +537,17 @@ Awaitable<void> LlamaEngine::Impl::Stop() {
 Capacity LlamaEngine::Impl::capacity() const {
   const LlamaOptions options = effective_options();
   const uint32_t slots = std::max(1u, options.slots);
+  const EngineStats inside = stats();
   return {.slots = slots,
           .ahead = slots,
           .running = static_cast<uint32_t>(running_),
           .context_tokens = options.context_tokens,
           .ready = state_ == State::kReady,
           .micro_batches = embeds_.counts().batches,
-          .micro_batched = embeds_.counts().inputs};
+          .micro_batched = embeds_.counts().inputs,
+          .kv_tokens = inside.kv_cells,
+          .kv_used = inside.kv_used,
+          .pauses = inside.pauses};
 }
 
 std::string LlamaEngine::Impl::Describe() const {
