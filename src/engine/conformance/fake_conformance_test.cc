@@ -1,5 +1,6 @@
 #include "engine/conformance/conformance.h"
 #include "engine/fake/fake_engine.h"
+#include "engine/responses_engine.h"
 #include "engine/shape/shaped_engine.h"
 
 namespace inferq::engine::conformance {
@@ -58,7 +59,8 @@ Implementation With(std::string name, Wrap wrap) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Fake, EngineConformance,
-                         testing::Values(With("fake", Bare), With("shaped", Shaped)),
+                         testing::Values(With("fake", Bare), With("shaped", Shaped),
+                                         With("responses", MakeResponsesEngine)),
                          ImplementationName);
 
 }  // namespace
