@@ -226,7 +226,10 @@ Awaitable<Result<Delta>> Online::Collect(queue::ClaimedTask task, engine::Genera
     auto delta = co_await generation.Next();
     bool last = !delta || delta->finish_reason.has_value();
     if (last) job->generation = nullptr;
-    if (!delta) co_return std::unexpected(std::move(delta).error());
+    if (!delta) {
+      job->last_error = delta.error();  // what breaks a stream off is told as it is
+      co_return std::unexpected(std::move(delta).error());
+    }
     // Cut by a drain, or by the reader: no proper end.
     if (delta->finish_reason == engine::FinishReason::kCancelled)
       co_return base::Fail(Code::kCancelled, "cancelled");
