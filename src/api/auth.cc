@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "api/place.h"
+
 namespace inferq::api {
 
 using base::Code;
@@ -43,20 +45,40 @@ wire::ApiResult<std::string> TenantOfKey(const KeyRing& keys, const http::Header
   return *std::move(tenant);
 }
 
+wire::ApiResult<std::optional<std::string>> HeaderTenant(const http::Headers& headers) {
+  auto name = http::FindHeader(headers, "x-inferq-tenant");
+  if (!name) return std::nullopt;
+  if (IsTenantName(*name)) return std::string(*name);
+  return std::unexpected(
+      wire::BadRequest("The header X-Inferq-Tenant must have 1 to 64 letters, digits, '.', '_' or "
+                       "'-'.",
+                       "X-Inferq-Tenant", "invalid_value"));
+}
+
 }  // namespace
 
-wire::ApiResult<std::string> Authenticate(const KeyRing& keys, const http::Headers& headers,
-                                          const std::optional<std::string>& path_tenant) {
-  if (!keys.required) return path_tenant.value_or("default");
+wire::ApiError OtherTenant(std::string_view tenant, std::string_view where) {
+  return Error(Code::kPermissionDenied,
+               fmt::format("The API key is not one of tenant '{}', which {} names; use that "
+                           "tenant's key, or leave the name out.",
+                           tenant, where));
+}
+
+wire::ApiResult<Asker> Authenticate(const KeyRing& keys, const http::Headers& headers,
+                                    const std::optional<std::string>& path_tenant) {
+  INFERQ_ASSIGN(std::optional<std::string> said, HeaderTenant(headers));
+  if (!keys.required) {
+    const auto& named = path_tenant ? path_tenant : said;
+    return Asker{.tenant = named.value_or("default"), .named = named.has_value()};
+  }
   INFERQ_ASSIGN(std::string tenant, TenantOfKey(keys, headers));
   if (path_tenant && *path_tenant != tenant) {
-    return std::unexpected(
-        Error(Code::kPermissionDenied,
-              fmt::format("The API key is not one of tenant '{}', which the path names; use that "
-                          "tenant's key, or leave /t/{} out of the address.",
-                          *path_tenant, *path_tenant)));
+    return std::unexpected(OtherTenant(*path_tenant, "the path"));
   }
-  return tenant;
+  if (said && *said != tenant) {
+    return std::unexpected(OtherTenant(*said, "the header X-Inferq-Tenant"));
+  }
+  return Asker{.tenant = std::move(tenant), .named = true};
 }
 
 }  // namespace inferq::api

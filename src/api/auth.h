@@ -18,10 +18,21 @@ struct KeyRing {
   std::function<std::optional<std::string>(std::string_view key)> tenant_of;
 };
 
-/// The tenant that a request is for. With keys the key decides, and a tenant in the path must agree
-/// (403). Without, the path's is taken, else "default".
-/// @return 401: no key or a wrong one. Messages never hold the key.
-wire::ApiResult<std::string> Authenticate(const KeyRing& keys, const http::Headers& headers,
-                                          const std::optional<std::string>& path_tenant);
+/// Whose a request is.
+struct Asker {
+  std::string tenant;
+  bool named = false;  ///< By its key, path or header; false: "default", as nobody said.
+};
+
+/// The tenant that a request is for. With keys the key decides, and a tenant in the path or in the
+/// header X-Inferq-Tenant must agree (403). Without, the path's is taken, else the header's, else
+/// "default".
+/// @return 401: no key or a wrong one. 400: the header names no tenant. Messages never hold the
+/// key.
+wire::ApiResult<Asker> Authenticate(const KeyRing& keys, const http::Headers& headers,
+                                    const std::optional<std::string>& path_tenant);
+
+/// The 403 for one who names another tenant than that of the key. @param where  "the path".
+wire::ApiError OtherTenant(std::string_view tenant, std::string_view where);
 
 }  // namespace inferq::api

@@ -19,8 +19,9 @@ struct Call {
   const GatewayOptions& options;
   RequestIds& ids;
   service::Caller caller;
-  std::string id;           ///< What stands for {id} in the route's pattern.
-  uint64_t body_limit = 0;  ///< Bytes.
+  std::string id;             ///< What stands for {id} in the route's pattern.
+  uint64_t body_limit = 0;    ///< Bytes.
+  bool tenant_named = false;  ///< False: caller.tenant stands for nobody in particular.
 
   runtime::Runtime& here() { return exchange.runtime(); }
   const http::RequestHead& request() { return exchange.request(); }

@@ -70,7 +70,8 @@ runtime::Awaitable<ApiResult<>> Gateway::ServeApi(MeteredExchange& exchange, Acc
     co_return std::unexpected(WrongMethod(request.method, request.path, match.allow));
   }
   record.route = match.route->pattern;
-  INFERQ_CO_ASSIGN(record.tenant, Authenticate(options_.keys, request.headers, place.tenant));
+  INFERQ_CO_ASSIGN(Asker asker, Authenticate(options_.keys, request.headers, place.tenant));
+  record.tenant = std::move(asker.tenant);
   service::Caller caller{.tenant = record.tenant,
                          .request_id = record.request_id,
                          .traceparent = Traceparent(request.headers)};
@@ -80,9 +81,12 @@ runtime::Awaitable<ApiResult<>> Gateway::ServeApi(MeteredExchange& exchange, Acc
             .options = options_,
             .ids = ids_,
             .caller = std::move(caller),
-            .id = std::move(match.id)};
+            .id = std::move(match.id),
+            .tenant_named = asker.named};
   if (match.route->body_limit) call.body_limit = options_.limits.*match.route->body_limit;
-  co_return co_await match.route->handle(call);
+  auto outcome = co_await match.route->handle(call);
+  record.tenant = std::move(call.caller.tenant);  // the body may name it
+  co_return outcome;
 }
 
 void Gateway::Observe(const MeteredExchange& exchange, AccessRecord record) const {

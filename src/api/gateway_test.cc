@@ -28,9 +28,9 @@ TEST_F(GatewayTest, EveryAnswerHasARequestId) {
 }
 
 TEST_F(GatewayTest, AnUnknownPathIs404InOpenAIsWords) {
-  FakeExchange exchange = Do("POST", "/v1/responses");
+  FakeExchange exchange = Do("POST", "/v1/moderations");
   EXPECT_EQ(exchange.status, 404);
-  EXPECT_EQ(ErrorOf(exchange, "message"), "Invalid URL (POST /v1/responses)");
+  EXPECT_EQ(ErrorOf(exchange, "message"), "Invalid URL (POST /v1/moderations)");
   EXPECT_EQ(ErrorOf(exchange, "type"), "invalid_request_error");
   EXPECT_EQ(ErrorOf(exchange, "code"), "null");
 }

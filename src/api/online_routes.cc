@@ -2,6 +2,7 @@
 
 #include "api/answer_events.h"
 #include "api/answer_reader.h"
+#include "api/model_name.h"
 #include "api/request_timeout.h"
 #include "api/routes.h"
 #include "wire/file_object.h"
@@ -45,9 +46,9 @@ wire::StreamInfo Describe(Call& call, Endpoint endpoint, const wire::OnlineHead&
           .include_usage = head.include_usage};
 }
 
-void NameIgnored(Call& call, const wire::OnlineHead& head) {
+void NameIgnored(Call& call, std::string_view name, const wire::OnlineHead& head) {
   const auto& models = call.use_cases.models();
-  auto model = std::ranges::find(models, head.model, &service::ModelView::name);
+  auto model = std::ranges::find(models, name, &service::ModelView::name);
   if (model == models.end() || !model->local || head.ignored.empty()) return;
   call.exchange.AddHeader("x-inferq-ignored", fmt::format("{}", fmt::join(head.ignored, ", ")));
 }
@@ -102,34 +103,33 @@ Awaitable<bool> WriteEvents(Call& call, std::string events) {
 }
 
 /// Tells the client, which has got a part of the answer; a clean end would make that part whole.
-Awaitable<void> BreakOff(Call& call, ApiError error) {
-  std::string event;
-  AppendEvent(event, wire::ErrorEnvelope(error));
-  (void)co_await call.exchange.Write(event);
+Awaitable<void> BreakOff(Call& call, std::string last_words) {
+  (void)co_await call.exchange.Write(last_words);
   call.exchange.Abort();
 }
 
-/// The status waits for the first event: until then a failure is a plain error, and the client can
-/// repeat the request.
+/// The status waits for the first event, as long as a client's connection allows it: until then a
+/// failure is a plain error, and the client can repeat the request.
 Awaitable<ApiResult<>> AnswerStream(Call& call, AnswerReader& reader, wire::StreamInfo info) {
   AnswerEvents events(std::move(info));
+  base::SteadyTime silence = call.here().clock().Steady() + call.options.hold;
   bool ended = false;
   while (!ended) {
-    base::SteadyTime silence = call.here().clock().Steady() + call.options.keep_alive;
-    bool began = call.exchange.began();
-    auto next = co_await reader.NextUntil(began ? silence : base::SteadyTime::max());
+    auto next = co_await reader.NextUntil(silence);
     std::string bytes(kKeepAlive);
     if (next) {
       auto delta = RefuseCancelled(*std::move(next));
-      if (!delta && !began) co_return std::unexpected(OnlineError(delta.error()));
+      if (!delta && !call.exchange.began()) co_return std::unexpected(OnlineError(delta.error()));
       if (!delta) {
-        co_await BreakOff(call, OnlineError(delta.error()));
+        co_await BreakOff(call, events.OfFailure(OnlineError(delta.error())));
         co_return ApiResult<>();
       }
       bytes = events.Of(*delta);
       ended = delta->finish_reason.has_value();
     }
-    if (!bytes.empty() && !co_await WriteEvents(call, std::move(bytes))) co_return ApiResult<>();
+    if (bytes.empty()) continue;
+    if (!co_await WriteEvents(call, std::move(bytes))) co_return ApiResult<>();
+    silence = call.here().clock().Steady() + call.options.keep_alive;
   }
   (void)co_await call.exchange.End();
   co_return ApiResult<>();
@@ -140,14 +140,17 @@ Awaitable<ApiResult<>> Online(Call& call, Endpoint endpoint) {
   if (!body) co_return std::unexpected(BodyError(body.error(), call.body_limit));
   INFERQ_CO_ASSIGN(auto head, wire::ReadOnlineHead(*body, endpoint));
   INFERQ_CO_ASSIGN(auto timeout, RequestTimeout(call.request().headers));
-  NameIgnored(call, head);
 
   service::OnlineRequest request;
   request.endpoint = endpoint;
   request.body = *std::move(body);
-  request.model = head.model;
+  INFERQ_CO_ASSIGN(request.model, SettleModel(call, head.model, request.priority));
+  NameIgnored(call, request.model, head);
   request.stream = head.stream;
-  if (timeout) request.expires_at = call.here().clock().Steady() + *timeout;
+  if (timeout) {
+    request.expires_at = call.here().clock().Steady() + timeout->wait;
+    request.until_begun = timeout->until_begun;
+  }
   auto answer = co_await call.use_cases.Generate(call.here(), call.caller, std::move(request));
   if (!answer) co_return std::unexpected(OnlineError(answer.error()));
 
@@ -167,6 +170,8 @@ Awaitable<ApiResult<>> CreateChatCompletion(Call& call) {
 }
 
 Awaitable<ApiResult<>> CreateCompletion(Call& call) { return Online(call, Endpoint::kCompletions); }
+
+Awaitable<ApiResult<>> CreateResponse(Call& call) { return Online(call, Endpoint::kResponses); }
 
 Awaitable<ApiResult<>> CreateEmbedding(Call& call) { return Online(call, Endpoint::kEmbeddings); }
 

@@ -160,11 +160,24 @@ TEST_F(OnlineTest, AnAnswerThatWasCutOffIsAFailure) {
 }
 
 TEST_F(OnlineTest, TheClientsTimeoutIsTheDeadline) {
-  SaysHello();
-  FakeExchange exchange = Request("POST", "/v1/chat/completions", kPlain);
-  exchange.head.headers = {{"X-Stainless-Read-Timeout", "600"}};
-  Handle(exchange);
-  EXPECT_EQ(use_cases_.online->expires_at, base::SteadyTime(600s));
+  for (const char* name : {"X-Stainless-Read-Timeout", "X-Request-Timeout"}) {
+    SaysHello();
+    base::SteadyTime now = runtime_.clock().Steady();
+    FakeExchange exchange = Request("POST", "/v1/chat/completions", kPlain);
+    exchange.head.headers = {{name, "600"}};
+    Handle(exchange);
+    EXPECT_EQ(use_cases_.online->expires_at, now + 600s);
+    EXPECT_EQ(use_cases_.online->until_begun, name[2] == 'S');
+  }
+}
+
+TEST_F(OnlineTest, PastItTheAnswerIs504) {
+  for (const char* body : {kPlain, kStream}) {
+    Says(5s, std::unexpected(Error(Code::kDeadlineExceeded, "too long")));
+    FakeExchange exchange = Chat(body);
+    EXPECT_EQ(exchange.status, 504) << body;
+    EXPECT_EQ(ErrorOf(exchange, "code"), "deadline_exceeded");
+  }
 }
 
 TEST_F(OnlineTest, IgnoredFieldsAreNamedForLocalModels) {
@@ -242,6 +255,78 @@ TEST_F(OnlineTest, AfterItTheStreamBreaksOff) {
   auto events = StrictEvents(exchange.answer);
   ASSERT_EQ(events.size(), 3u);
   EXPECT_THAT(events.back(), HasSubstr(R"({"error":{"message":"the engine died")"));
+}
+
+TEST_F(OnlineTest, TheStatusIsHeldForTheFirstTextUpToALimit) {
+  options_.hold = 30s;
+  Says(70s, Text("Hel"));
+  Says(0s, End(FinishReason::kStop));
+  Gateway gateway(use_cases_, options_);
+  FakeExchange exchange = Request("POST", "/v1/chat/completions", kStream);
+  auto done = Start(gateway, exchange);
+  runtime_.RunFor(29s);
+  EXPECT_FALSE(exchange.began());
+  runtime_.RunFor(2s);
+  EXPECT_EQ(exchange.status, 200);
+  EXPECT_EQ(exchange.answer, kKeepAlive);
+  runtime_.RunFor(60s);
+  EXPECT_TRUE(*done);
+  auto events = StrictEvents(exchange.answer);
+  ASSERT_EQ(events.size(), 7u) << exchange.answer;  // comments at 30, 45 and 60 s
+  EXPECT_EQ(events[2], "comment");
+  EXPECT_EQ(Said(events), "Hel");
+}
+
+TEST_F(OnlineTest, AFailureBehindTheLimitBreaksTheStream) {
+  Says(51s, std::unexpected(Error(Code::kUnavailable, "the engine is gone")));
+  FakeExchange exchange = Chat(kStream);
+  EXPECT_EQ(exchange.status, 200);
+  EXPECT_TRUE(exchange.aborted);
+  auto events = StrictEvents(exchange.answer);
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_THAT(events[1], HasSubstr("the engine is gone"));
+}
+
+TEST_F(OnlineTest, AWholeAnswerIsStreamedAsChunks) {
+  engine::Delta whole = End(FinishReason::kToolCalls);
+  whole.text = "x";
+  whole.raw_response =
+      R"({"own":1.50,"choices":[{"message":{"content":"x","tool_calls":[{"id":"c"}]},)"
+      R"("finish_reason":"tool_calls"}],"usage":{"total_tokens":3}})";
+  Says(0s, whole);
+  auto events = StrictEvents(Chat(kStream).answer);
+  ASSERT_EQ(events.size(), 3u);
+  EXPECT_THAT(events[0], HasSubstr(R"("own":1.50)"));
+  EXPECT_THAT(events[0], HasSubstr(R"("tool_calls":[{"id":"c","index":0}])"));
+  EXPECT_THAT(events[1], HasSubstr(R"("finish_reason":"tool_calls")"));
+  EXPECT_EQ(Said(events), "x");
+}
+
+constexpr const char* kResponse = R"({"input":"Hi","model":"m","stream":true})";
+
+TEST_F(OnlineTest, EventsOfAResponseHaveTheirTypeAndNoMark) {
+  engine::Delta last = End(FinishReason::kStop);
+  last.raw_chunks = {R"({"type":"response.created","response":{"id":"r"}})",
+                     R"({"type":"response.completed"})"};
+  Says(0s, last);
+  FakeExchange exchange = Do("POST", "/v1/responses", kResponse);
+  EXPECT_EQ(exchange.answer, "event: response.created\ndata: " + last.raw_chunks[0] +
+                                 "\n\nevent: response.completed\ndata: " + last.raw_chunks[1] +
+                                 "\n\n");
+  EXPECT_TRUE(exchange.ended);
+  EXPECT_EQ(use_cases_.online->endpoint, engine::Endpoint::kResponses);
+}
+
+TEST_F(OnlineTest, AResponseThatBreaksOffHasFailed) {
+  engine::Delta first;
+  first.raw_chunks = {R"({"type":"response.created","response":{"id":"r","status":"x"}})"};
+  Says(0s, first);
+  Says(0s, std::unexpected(Error(Code::kUnavailable, "gone")));
+  FakeExchange exchange = Do("POST", "/v1/responses", kResponse);
+  EXPECT_TRUE(exchange.aborted);
+  EXPECT_THAT(exchange.answer,
+              HasSubstr("event: response.failed\ndata: {\"type\":\"response.failed\","
+                        "\"sequence_number\":1,\"response\":{\"id\":\"r\",\"status\":\"failed\""));
 }
 
 TEST_F(OnlineTest, SilenceIsFilledOnlyAfterTheHead) {

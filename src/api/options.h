@@ -38,7 +38,10 @@ struct AccessRecord {
 struct GatewayOptions {
   KeyRing keys;
   BodyLimits limits;
-  base::Micros keep_alive{15'000'000};  ///< Silence in a stream before a comment is sent.
+  /// A stream's status waits so long for its first text; then it goes out with a comment, and a
+  /// failure is no plain error any more.
+  base::Micros hold{50'000'000};
+  base::Micros keep_alive{15'000'000};  ///< Later silence before a comment is sent.
   /// Gets every request when it is over, for logs and metrics; on the loop of its connection, so
   /// possibly on several at once. May be null.
   std::function<void(const AccessRecord&)> observe;

@@ -13,11 +13,6 @@ bool IsNameCharacter(char c) {
          c == '_' || c == '-';
 }
 
-bool IsTenantName(std::string_view name) {
-  return !name.empty() && name.size() <= kMaxTenantName &&
-         std::ranges::all_of(name, IsNameCharacter);
-}
-
 /// Takes "/name" off the front, where it is a whole segment.
 bool TakeSegment(std::string_view& path, std::string_view segment) {
   if (!path.starts_with(segment)) return false;
@@ -28,6 +23,11 @@ bool TakeSegment(std::string_view& path, std::string_view segment) {
 }
 
 }  // namespace
+
+bool IsTenantName(std::string_view name) {
+  return !name.empty() && name.size() <= kMaxTenantName &&
+         std::ranges::all_of(name, IsNameCharacter);
+}
 
 wire::ApiResult<Place> ParsePlace(std::string_view path) {
   while (path.ends_with('/')) path.remove_suffix(1);

@@ -14,7 +14,10 @@ struct Place {
   std::string path;  ///< Without tenant, "/v1" and slashes at the end: "/files/file-1".
 };
 
-/// 400: what stands behind "/t/" is no tenant's name (1..64 letters, digits, '.', '_', '-').
+/// 1..64 letters, digits, '.', '_', '-'.
+bool IsTenantName(std::string_view name);
+
+/// 400: what stands behind "/t/" is no tenant's name.
 wire::ApiResult<Place> ParsePlace(std::string_view path);
 
 }  // namespace inferq::api

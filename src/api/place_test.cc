@@ -107,16 +107,25 @@ TEST(RequestIds, TakesTheClientsWhereItCanBeLogged) {
   EXPECT_NE(ids.Of({}), ids.Of({}));
 }
 
+std::string Timeout(const http::Headers& headers) {
+  auto timeout = RequestTimeout(headers);
+  if (!timeout) return fmt::format("{}", timeout.error().status);
+  if (!*timeout) return "none";
+  return fmt::format("{} us{}", (*timeout)->wait.count(), (*timeout)->until_begun ? " silent" : "");
+}
+
 TEST(RequestTimeout, IsTheClientsOwnFirst) {
-  EXPECT_EQ(RequestTimeout({}).value(), std::nullopt);
-  EXPECT_EQ(RequestTimeout({{"x-stainless-read-timeout", "600"}}).value(), 600s);
-  EXPECT_EQ(
-      RequestTimeout({{"x-stainless-read-timeout", "0.5"}, {"X-Request-Timeout", "2"}}).value(),
-      2s);
-  EXPECT_EQ(RequestTimeout({{"x-request-timeout", "1e300"}}).value(), 24h);
-  EXPECT_EQ(RequestTimeout({{"x-stainless-read-timeout", "not-given"}}).value(), std::nullopt);
+  EXPECT_EQ(Timeout({}), "none");
+  EXPECT_EQ(Timeout({{"x-stainless-read-timeout", "600"}}), "600000000 us silent");
+  EXPECT_EQ(Timeout({{"X-Stainless-Timeout", "30"}}), "30000000 us silent");
+  EXPECT_EQ(Timeout({{"x-stainless-read-timeout", "0.5"}, {"X-Request-Timeout", "2"}}),
+            "2000000 us");
+  EXPECT_EQ(Timeout({{"x-request-timeout", "1e300"}}), "86400000000 us");
+  EXPECT_EQ(Timeout({{"x-stainless-read-timeout", "not-given"}}), "none");
+  EXPECT_EQ(Timeout({{"x-stainless-read-timeout", "no"}, {"x-stainless-timeout", "1"}}),
+            "1000000 us silent");
   for (const char* bad : {"", "0", "-1", "nan", "1s"}) {
-    EXPECT_EQ(RequestTimeout({{"x-request-timeout", bad}}).error().status, 400) << bad;
+    EXPECT_EQ(Timeout({{"x-request-timeout", bad}}), "400") << bad;
   }
 }
 

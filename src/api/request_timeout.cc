@@ -19,15 +19,19 @@ std::optional<base::Micros> ParseSeconds(std::string_view text) {
 
 }  // namespace
 
-wire::ApiResult<std::optional<base::Micros>> RequestTimeout(const http::Headers& headers) {
+wire::ApiResult<std::optional<ClientTimeout>> RequestTimeout(const http::Headers& headers) {
   if (auto own = http::FindHeader(headers, "x-request-timeout")) {
-    if (auto timeout = ParseSeconds(*own)) return timeout;
+    if (auto wait = ParseSeconds(*own)) return ClientTimeout{.wait = *wait};
     return std::unexpected(
         wire::BadRequest("The header X-Request-Timeout must be a number of seconds above 0.",
                          "X-Request-Timeout", "invalid_value"));
   }
-  auto stainless = http::FindHeader(headers, "x-stainless-read-timeout");
-  return stainless ? ParseSeconds(*stainless) : std::nullopt;
+  for (std::string_view name : {"x-stainless-read-timeout", "x-stainless-timeout"}) {
+    auto said = http::FindHeader(headers, name);
+    auto wait = said ? ParseSeconds(*said) : std::nullopt;
+    if (wait) return ClientTimeout{.wait = *wait, .until_begun = true};
+  }
+  return std::nullopt;
 }
 
 }  // namespace inferq::api

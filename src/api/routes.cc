@@ -19,6 +19,7 @@ constexpr std::array kRoutes = {
     Route{"POST", "/batches/{id}/cancel", nullptr, CancelBatch},
     Route{"POST", "/chat/completions", &BodyLimits::online, CreateChatCompletion},
     Route{"POST", "/completions", &BodyLimits::online, CreateCompletion},
+    Route{"POST", "/responses", &BodyLimits::online, CreateResponse},
     Route{"POST", "/embeddings", &BodyLimits::online, CreateEmbedding},
     Route{"POST", "/tasks", &BodyLimits::tasks, CreateTasks},
     Route{"GET", "/tasks", nullptr, ListTasks},

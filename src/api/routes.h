@@ -22,6 +22,7 @@ Awaitable<wire::ApiResult<>> CancelBatch(Call& call);
 // online_routes.cc
 Awaitable<wire::ApiResult<>> CreateChatCompletion(Call& call);
 Awaitable<wire::ApiResult<>> CreateCompletion(Call& call);
+Awaitable<wire::ApiResult<>> CreateResponse(Call& call);
 Awaitable<wire::ApiResult<>> CreateEmbedding(Call& call);
 // task_routes.cc
 Awaitable<wire::ApiResult<>> CreateTasks(Call& call);

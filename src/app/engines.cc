@@ -8,6 +8,7 @@
 #include "engine/fake/fake_engine.h"
 #include "engine/llama/llama_engine.h"
 #include "engine/remote/remote_engine.h"
+#include "engine/responses_engine.h"
 #include "http/asio_dialer.h"
 
 namespace inferq::app {
@@ -102,8 +103,10 @@ Result<base::Micros> ParseDuration(const std::string& text) {
   return base::Micros(static_cast<int64_t>(number * micros));
 }
 
-Result<std::unique_ptr<engine::Engine>> MakeEngine(runtime::AsioRuntime& runtime,
-                                                   const EngineOptions& options) {
+namespace {
+
+Result<std::unique_ptr<engine::Engine>> MakeBareEngine(runtime::AsioRuntime& runtime,
+                                                       const EngineOptions& options) {
   if (!options.backend.empty() && !options.engine.empty()) {
     return Fail(Code::kInvalidArgument,
                 "--backend and --engine exclude each other: choose where it runs");
@@ -118,6 +121,14 @@ Result<std::unique_ptr<engine::Engine>> MakeEngine(runtime::AsioRuntime& runtime
                 "where shall it run? Give --model FILE.gguf, --backend URL, or --engine fake");
   }
   return MakeLocal(runtime, options);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<engine::Engine>> MakeEngine(runtime::AsioRuntime& runtime,
+                                                   const EngineOptions& options) {
+  INFERQ_ASSIGN(auto engine, MakeBareEngine(runtime, options));
+  return engine::MakeResponsesEngine(runtime, std::move(engine));
 }
 
 }  // namespace inferq::app

@@ -3,6 +3,8 @@
 #include "engine/fake/fake_engine.h"
 #include "engine/llama/llama_engine.h"
 #include "engine/remote/remote_engine.h"
+#include "engine/responses_engine.h"
+#include "engine/shape/shaped_engine.h"
 #include "http/asio_dialer.h"
 
 namespace inferq::app {
@@ -47,7 +49,7 @@ Result<EnginePtr> MakeFake(runtime::AsioRuntime& runtime, const ModelOptions& op
   return engine::MakeFakeEngine(runtime, fake);
 }
 
-Result<EnginePtr> MakeEngineOf(runtime::AsioRuntime& runtime, const ModelOptions& options) {
+Result<EnginePtr> MakeBareEngine(runtime::AsioRuntime& runtime, const ModelOptions& options) {
   switch (options.kind) {
     case ModelOptions::Kind::kGguf:
       return MakeLocal(runtime, options);
@@ -57,6 +59,14 @@ Result<EnginePtr> MakeEngineOf(runtime::AsioRuntime& runtime, const ModelOptions
       return MakeFake(runtime, options);
   }
   return base::Fail(base::Code::kInternal, "a model of no kind");
+}
+
+Result<EnginePtr> MakeEngineOf(runtime::AsioRuntime& runtime, const ModelOptions& options) {
+  INFERQ_ASSIGN(EnginePtr engine, MakeBareEngine(runtime, options));
+  if (!options.shape.empty()) {
+    engine = engine::MakeShapedEngine(std::move(engine), options.shape);
+  }
+  return engine::MakeResponsesEngine(runtime, std::move(engine));
 }
 
 }  // namespace

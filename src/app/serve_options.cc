@@ -19,6 +19,8 @@ constexpr uint32_t kLocalConcurrency = 16;
 constexpr uint32_t kOtherConcurrency = 32;
 constexpr uint32_t kMaxLocalConcurrency = 256;  // sequences of a context of llama.cpp
 constexpr size_t kLongestModelName = 256;
+constexpr size_t kMostEndings = 16;  // as many as a request's `stop` may have
+constexpr size_t kLongestEnding = 1024;
 constexpr size_t kLongestTenantName = 64;
 
 // A failure about a value: "inferq.toml:12: model.name ...".
@@ -128,6 +130,8 @@ Result<> ReadWork(const Settings& from, ServeOptions& options) {
   options.data_directory = from.Get<std::string>("store.directory");
   options.min_free_bytes = Size(from, "store.min_free");
   options.idle_unload = from.Get<base::Micros>("models.idle_unload");
+  options.hold = from.Get<base::Micros>("online.hold");
+  options.keep_alive = from.Get<base::Micros>("online.keep_alive");
   options.windows = from.Get<config::Texts>("batch.windows");
   options.max_lines = Small(from, "batch.max_lines");
   options.max_attempts = Small(from, "batch.max_attempts");
@@ -226,6 +230,38 @@ Result<> ReadSlots(const Settings& from, ModelOptions& model) {
   return {};
 }
 
+// Each text of `key`, none of which is empty.
+Result<std::vector<std::string>> Endings(const Settings& from, std::string_view key) {
+  const auto& texts = from.Get<config::Texts>(key);
+  const std::string shown = fmt::format("model.{}", key);
+  if (texts.size() > kMostEndings) {
+    return Refuse(from, key, shown, "has {} texts; at most {} are allowed", texts.size(),
+                  kMostEndings);
+  }
+  for (const std::string& text : texts) {
+    if (!text.empty() && text.size() <= kLongestEnding) continue;
+    return Refuse(from, key, shown, "has a text of {} bytes; each must have 1 to {}", text.size(),
+                  kLongestEnding);
+  }
+  return texts;
+}
+
+Result<engine::AnswerShape> ReadShape(const Settings& from) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  engine::AnswerShape shape;
+  INFERQ_ASSIGN(shape.stop, Endings(from, "stop"));
+  INFERQ_ASSIGN(shape.strip_suffix, Endings(from, "strip_suffix"));
+  for (const std::string& text : shape.strip_suffix) {
+    if (!kSpace.contains(text.front()) && !kSpace.contains(text.back())) continue;
+    return Refuse(from, "strip_suffix", "model.strip_suffix",
+                  "has '{}', which begins or ends with white space; leave that out: white space "
+                  "behind an ending is cut with it",
+                  text);
+  }
+  shape.buffer_stream = from.Get<bool>("buffer_stream");
+  return shape;
+}
+
 bool IsModelName(std::string_view name) {
   return !name.empty() && name.size() <= kLongestModelName &&
          std::ranges::none_of(name,
@@ -243,6 +279,7 @@ Result<ModelOptions> ReadModel(const Settings& from) {
   INFERQ_ASSIGN(model.kind, KindOf(from));
   INFERQ_TRY(CheckOwnKeys(from, model.kind));
   INFERQ_TRY(ReadSlots(from, model));
+  INFERQ_ASSIGN(model.shape, ReadShape(from));
   model.path = from.Get<std::string>("path");
   model.adapter = from.Get<std::string>("adapter");
   model.adapter_scale = from.Get<double>("adapter_scale");

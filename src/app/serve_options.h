@@ -11,6 +11,7 @@
 #include "base/file_system.h"
 #include "config/api_key.h"
 #include "config/config.h"
+#include "engine/shape/answer_shape.h"
 #include "http/server.h"
 #include "obs/log.h"
 #include "queue/local/local_queue.h"
@@ -24,12 +25,13 @@ struct ModelOptions {
 
   std::string name;
   Kind kind = Kind::kGguf;
-  std::string path;                   ///< kGguf.
-  std::string adapter;                ///< kGguf: LoRA adapter; "" is none.
-  double adapter_scale = 1;           ///< kGguf.
-  std::string url;                    ///< kRemote: base URL.
-  std::string upstream_name;          ///< kRemote: the model's name there; "" is `name`.
-  std::string api_key;                ///< kRemote; "" is none. Never shown.
+  std::string path;           ///< kGguf.
+  std::string adapter;        ///< kGguf: LoRA adapter; "" is none.
+  double adapter_scale = 1;   ///< kGguf.
+  std::string url;            ///< kRemote: base URL.
+  std::string upstream_name;  ///< kRemote: the model's name there; "" is `name`.
+  std::string api_key;        ///< kRemote; "" is none. Never shown.
+  engine::AnswerShape shape{};
   uint32_t concurrency = 0;           ///< > 0.
   uint32_t reserved = 0;              ///< Of these, for interactive requests; < concurrency.
   uint32_t context_tokens = 0;        ///< kGguf; 0: the model's, at most 8192.
@@ -65,6 +67,9 @@ struct ServeOptions {
   sched::OrderPolicy order;
   queue::RoomPolicy room;
   queue::RetentionPolicy retention;
+
+  base::Micros hold{0};  ///< Of a stream's status.
+  base::Micros keep_alive{0};
 
   std::vector<std::string> windows;
   uint64_t max_lines = 0;

@@ -81,6 +81,8 @@ TEST_F(ServeOptionsTest, WithoutAFileTheDefaultsAreSafe) {
   EXPECT_EQ(options->data_directory, "inferq-data");
   EXPECT_EQ(options->min_free_bytes, 64u << 20);
   EXPECT_EQ(options->idle_unload, 10min);
+  EXPECT_EQ(options->hold, 50s);
+  EXPECT_EQ(options->keep_alive, 15s);
   EXPECT_THAT(options->windows, ElementsAre("24h"));
   EXPECT_EQ(options->max_lines, 10'000'000u);
   EXPECT_EQ(options->max_attempts, 3u);
@@ -174,6 +176,34 @@ reserved = 0
   EXPECT_EQ(remote.concurrency, 32u);
   EXPECT_EQ(remote.reserved, 4u);
   EXPECT_EQ(options->models[3].reserved, 0u);
+}
+
+TEST_F(ServeOptionsTest, ReadsTheShapeOfAnswers) {
+  auto options = LoadIt(R"(
+[[model]]
+name = "a"
+url = "http://x"
+stop = ["</answer>"]
+strip_suffix = ["</answer>", "<|end_of_box|>"]
+buffer_stream = true
+[[model]]
+name = "b"
+fake = true
+)");
+  ASSERT_TRUE(options) << options.error().message();
+  const engine::AnswerShape& shape = options->models[0].shape;
+  EXPECT_THAT(shape.stop, ElementsAre("</answer>"));
+  EXPECT_THAT(shape.strip_suffix, ElementsAre("</answer>", "<|end_of_box|>"));
+  EXPECT_TRUE(shape.buffer_stream);
+  EXPECT_TRUE(options->models[1].shape.empty());
+  auto problem = [this](std::string_view option) {
+    return ProblemOf(fmt::format("[[model]]\nname = 'a'\nfake = true\n{}", option));
+  };
+  EXPECT_THAT(problem("stop = ['']"), HasSubstr("c.toml:4: model.stop has a text of 0 bytes"));
+  EXPECT_THAT(problem("strip_suffix = ['x ']"), HasSubstr("ends with white space"));
+  EXPECT_THAT(
+      problem("stop = ['1','2','3','4','5','6','7','8','9','a','b','c','d','e','f','g','h']"),
+      HasSubstr("has 17 texts"));
 }
 
 TEST_F(ServeOptionsTest, RefusesModelsThatMakeNoSense) {

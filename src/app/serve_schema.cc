@@ -83,6 +83,19 @@ std::vector<Option> WorkOptions() {
                    "next request sooner.",
        .standard = Micros(10min),
        .min = Micros(1s)},
+      {.key = "online.hold",
+       .sentence =
+           "How long the status of a streamed answer is held back for its first text. Until "
+           "then a failure is a plain error that clients repeat by themselves; after it, "
+           "status and comments go out, so that proxies keep the connection.",
+       .standard = Micros(50s),
+       .min = Micros(0s),
+       .max = Micros(24h)},
+      {.key = "online.keep_alive",
+       .sentence = "Silence in a stream after which a comment is sent.",
+       .standard = Micros(15s),
+       .min = Micros(100ms),
+       .max = Micros(1h)},
       {.key = "batch.windows",
        .sentence = "Completion windows that clients may ask for.",
        .standard = config::Texts{"24h"}},
@@ -173,6 +186,18 @@ std::vector<Option> ModelTable() {
        .sentence = "With url: the model's name there, if it is another.",
        .standard = ""},
       {.key = "api_key", .sentence = "With url: the key for it.", .standard = "", .secret = true},
+      {.key = "stop",
+       .sentence = "Texts that end every answer, beside those that a request names in `stop`.",
+       .standard = config::Texts{}},
+      {.key = "strip_suffix",
+       .sentence =
+           "Texts that are cut off the end of every answer, such as \"</answer>\", as often "
+           "as they stand there, with white space behind them.",
+       .standard = config::Texts{}},
+      {.key = "buffer_stream",
+       .sentence = "A streamed answer is made whole first and then sent at once: an attempt may "
+                   "fail up to its end unseen, but the first text comes with the last.",
+       .standard = false},
       {.key = "concurrency",
        .sentence = "Requests under way at once; 0 is 16 with path, else 32. More gives more "
                    "throughput and needs more memory.",

@@ -164,6 +164,8 @@ api::GatewayOptions ServeSession::MakeGatewayOptions() {
   };
   gateway.limits.upload = options_.upload_limit;
   gateway.limits.online = options_.body_limit;
+  gateway.hold = options_.hold;
+  gateway.keep_alive = options_.keep_alive;
   gateway.observe = [this](const api::AccessRecord& record) { observer_.RequestEnded(record); };
   gateway.trace = [](std::optional<std::string> given) {
     thread_local base::Rng rng(base::RandomSeed());

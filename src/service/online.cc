@@ -30,10 +30,16 @@ class Online::Job {
   std::optional<base::Error> last_error;     // of an attempt
 
   bool ended() const { return ended_; }
-  bool begun() const { return begun_; }
+  /// Somebody may have read a part of the answer; of one that is wanted whole, nobody has.
+  bool begun() const { return request.stream && said_something_; }
+  /// A stream that has begun may outlive its client's patience with silence.
+  bool outlives_expiry() const { return request.stream && request.until_begun; }
 
+  void BeginAttempt() {
+    if (!begun()) unread_ = {};
+  }
   void Push(Delta delta) {
-    begun_ |= !delta.text.empty() || !delta.raw_chunks.empty();
+    said_something_ |= !delta.text.empty() || !delta.raw_chunks.empty();
     unread_.text += delta.text;
     unread_.tokens += delta.tokens;
     std::ranges::move(delta.raw_chunks, std::back_inserter(unread_.raw_chunks));
@@ -64,8 +70,8 @@ class Online::Job {
 
  private:
   bool HasUnread() const {
-    return !unread_.text.empty() || !unread_.raw_chunks.empty() ||
-           unread_.finish_reason.has_value();
+    if (unread_.finish_reason) return true;
+    return request.stream && (!unread_.text.empty() || !unread_.raw_chunks.empty());
   }
 
   runtime::Runtime& runtime_;
@@ -73,7 +79,7 @@ class Online::Job {
   runtime::Runtime::TimerId timer_ = 0;
   Delta unread_;
   std::optional<base::Error> error_;
-  bool begun_ = false;
+  bool said_something_ = false;
   bool ended_ = false;
 };
 
@@ -117,7 +123,7 @@ Awaitable<Result<std::shared_ptr<Answer>>> Online::Generate(Caller caller, Onlin
   EstimateCost(spec, *body);
   spec.tenant = caller.tenant;
   spec.lane = request.model;
-  spec.priority = model::kMaxPriority;
+  spec.priority = request.priority;
   spec.max_attempts = options_.max_attempts;
   spec.traceparent = caller.traceparent;
   spec.interactive = true;
@@ -137,7 +143,9 @@ Awaitable<Result<std::shared_ptr<Answer>>> Online::Generate(Caller caller, Onlin
       if (alive.expired()) return;  // the answer may be held longer than we live
       auto found = jobs_.find(number);
       if (found == jobs_.end()) return;
-      found->second->Fail(
+      Job& late = *found->second;
+      if (late.begun() && late.outlives_expiry()) return;
+      late.Fail(
           base::Error(Code::kDeadlineExceeded, "The request took longer than its client waits."));
       Drop(number, TaskIs::kLive);
     };
@@ -204,7 +212,7 @@ Awaitable<Result<Work>> Online::Load(queue::ClaimedTask task) {
   work.request.model = job->request.model;
   work.request.stream = job->request.stream;
   work.request.interactive = true;
-  work.request.deadline = job->request.expires_at;
+  if (!job->outlives_expiry()) work.request.deadline = job->request.expires_at;
   work.request.traceparent = task.spec.traceparent;
   co_return work;
 }
@@ -213,11 +221,15 @@ Awaitable<Result<Delta>> Online::Collect(queue::ClaimedTask task, engine::Genera
   auto job = Find(task);
   if (!job) co_return base::Fail(Code::kCancelled, "nobody waits for it any more");
   job->generation = &generation;
+  job->BeginAttempt();
   while (true) {
     auto delta = co_await generation.Next();
     bool last = !delta || delta->finish_reason.has_value();
     if (last) job->generation = nullptr;
-    if (!delta) co_return std::unexpected(std::move(delta).error());
+    if (!delta) {
+      job->last_error = delta.error();  // what breaks a stream off is told as it is
+      co_return std::unexpected(std::move(delta).error());
+    }
     // Cut by a drain, or by the reader: no proper end.
     if (delta->finish_reason == engine::FinishReason::kCancelled)
       co_return base::Fail(Code::kCancelled, "cancelled");

@@ -16,6 +16,7 @@
 #include "engine/engine.h"
 #include "model/batch.h"
 #include "model/file.h"
+#include "model/task.h"
 #include "queue/queue.h"
 #include "runtime/runtime.h"
 #include "service/caller.h"
@@ -134,7 +135,9 @@ struct OnlineRequest {
   std::string body;   ///< JSON object.
   std::string model;  ///< kNotFound when it is not offered.
   bool stream = false;
-  std::optional<base::SteadyTime> expires_at;  ///< Then it ends with kDeadlineExceeded.
+  std::optional<base::SteadyTime> expires_at{};  ///< Then it ends with kDeadlineExceeded,
+  bool until_begun = false;                      ///< but not once text has come.
+  int priority = model::kMaxPriority;            ///< Among those that somebody waits for.
 };
 
 /// A running online request. Calls on the service's strand. When the last pointer to it is gone
@@ -142,7 +145,8 @@ struct OnlineRequest {
 class Answer {
  public:
   virtual ~Answer() = default;
-  /// As Generation::Next. Until the first text an attempt may fail and be repeated unseen.
+  /// As Generation::Next, with all of an answer that is not streamed in one Delta. Until the first
+  /// text of a stream, and up to the end otherwise, an attempt may fail and be repeated unseen.
   virtual Awaitable<base::Result<engine::Delta>> Next() = 0;
   virtual void Cancel() = 0;
 };

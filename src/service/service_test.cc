@@ -301,6 +301,46 @@ TEST_F(ServiceTest, AnOnlineRequestEndsAtItsTime) {
   auto answer = process.Do(process.service().Generate(kAnn, request)).value();
   auto text = process.Do(ReadAll(answer));
   EXPECT_EQ(text.error().code(), Code::kDeadlineExceeded);
+  process.sim().RunFor(1s);
+  EXPECT_EQ(process.engine()->capacity().running, 0u);  // the work was cut
+}
+
+TEST_F(ServiceTest, AStreamThatHasBegunOutlivesPatienceWithSilence) {
+  Process process(disk_, {.engine = {.ttft = 1s, .itl = 1s, .tokens = 10}});
+  ASSERT_TRUE(process.Start());
+  for (bool until_begun : {true, false}) {
+    OnlineRequest request = Chat(10);
+    request.stream = true;
+    request.until_begun = until_begun;
+    request.expires_at = process.sim().clock().Steady() + 5s;
+    auto answer = process.Do(process.service().Generate(kAnn, request)).value();
+    EXPECT_EQ(process.Do(ReadAll(answer)).has_value(), until_begun);
+  }
+  OnlineRequest plain = Chat(10);
+  plain.until_begun = true;
+  plain.expires_at = process.sim().clock().Steady() + 5s;
+  auto answer = process.Do(process.service().Generate(kAnn, plain)).value();
+  EXPECT_EQ(process.Do(ReadAll(answer)).error().code(), Code::kDeadlineExceeded);
+}
+
+TEST_F(ServiceTest, AnOnlineRequestsPriorityDecidesAmongThem) {
+  Process process(disk_, {.engine = {.ttft = 1s, .itl = 0ms}, .slots = 1, .reserved = 0});
+  ASSERT_TRUE(process.Start());
+  auto running = process.Do(process.service().Generate(kAnn, Chat())).value();
+  process.sim().RunFor(100ms);
+  std::vector<std::shared_ptr<Answer>> answers;
+  std::vector<int> ended;
+  auto read = [](std::shared_ptr<Answer> answer, int id, std::vector<int>& out) -> Awaitable<void> {
+    if (co_await ReadAll(answer)) out.push_back(id);
+  };
+  for (int priority : {-100, 0, 100}) {
+    OnlineRequest request = Chat();
+    request.priority = priority;
+    auto answer = process.Do(process.service().Generate(kAnn, request)).value();
+    process.sim().SpawnDetached(read(answer, priority, ended));
+  }
+  process.sim().RunFor(30s);
+  EXPECT_THAT(ended, ElementsAre(100, 0, -100));
 }
 
 TEST_F(ServiceTest, AnAnswerMayOutliveTheStore) {
@@ -334,6 +374,24 @@ TEST_F(ServiceTest, AFailedAttemptBeforeTheFirstTextIsRepeatedUnseen) {
   EXPECT_EQ(attempts, 2);
 }
 
+TEST_F(ServiceTest, APlainAnswerIsRepeatedUnseenUpToItsEnd) {
+  Process process(disk_, {});
+  ASSERT_TRUE(process.Start());
+  auto once = process.Do(ReadAll(process.Do(process.service().Generate(kAnn, Chat(20))).value()));
+  int attempts = 0;
+  process.engine()->set_fault_hook([&](const engine::Request&) {
+    std::optional<engine::FakeEngine::Fault> fault;
+    if (++attempts < 3) {
+      fault = {.after_tokens = 12, .error = base::Error(Code::kUnavailable, "no luck")};
+    }
+    return fault;
+  });
+  auto again = process.Do(ReadAll(process.Do(process.service().Generate(kAnn, Chat(20))).value()));
+  ASSERT_TRUE(again) << again.error().message();
+  EXPECT_EQ(attempts, 3);
+  EXPECT_EQ(again->text, once->text);  // nothing of the attempts before stands in it
+}
+
 TEST_F(ServiceTest, AnAnswerThatBeganIsCutNotRepeated) {
   Process process(disk_, {});
   ASSERT_TRUE(process.Start());
@@ -344,10 +402,12 @@ TEST_F(ServiceTest, AnAnswerThatBeganIsCutNotRepeated) {
     return engine::FakeEngine::Fault{.after_tokens = 2,
                                      .error = base::Error(Code::kUnavailable, "no luck")};
   });
-  auto answer = process.Do(process.service().Generate(kAnn, Chat(20))).value();
+  OnlineRequest stream = Chat(20);
+  stream.stream = true;
+  auto answer = process.Do(process.service().Generate(kAnn, stream)).value();
   auto text = process.Do(ReadAll(answer));
   ASSERT_FALSE(text);
-  EXPECT_THAT(text.error().message(), HasSubstr("cut off"));
+  EXPECT_EQ(text.error().message(), "no luck");
   process.sim().RunFor(1min);
   EXPECT_EQ(attempts, 1);
 }

@@ -121,6 +121,8 @@ Names NamesOf(Endpoint endpoint) {
       return {"Messages", "Chat Completions"};
     case Endpoint::kCompletions:
       return {"Prompt", "Completions"};
+    case Endpoint::kResponses:
+      return {"Input", "Responses"};
     case Endpoint::kEmbeddings:
       break;
   }

@@ -66,7 +66,7 @@ TEST(BatchLine, EveryFaultHasTheContractsCodeAndParam) {
            BadCase{R"({"custom_id":"a","method":"GET"})", "invalid_value", "method", "'GET'"},
            BadCase{R"({"custom_id":"a","method":"POST"})", "missing_required_parameter", "url",
                    "'url'"},
-           BadCase{WithBody("{}", "/v1/responses"), "invalid_url", "url",
+           BadCase{WithBody("{}", "/v1/moderations"), "invalid_url", "url",
                    "Supported are '/v1/chat/completions'"},
            BadCase{WithBody("null"), "missing_required_parameter", "body", "'body'"},
            BadCase{WithBody("[]"), "invalid_type", "body", "expected an object"},

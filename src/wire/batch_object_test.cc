@@ -125,10 +125,10 @@ TEST(BatchCreate, EveryMistakeIsNamedInOpenAIsWords) {
            BadBatch{"{}", "input_file_id", "missing_required_parameter", "'input_file_id'"},
            BadBatch{R"({"input_file_id":"f"})", "endpoint", "missing_required_parameter", ""},
            BadBatch{R"({"input_file_id":7})", "input_file_id", "invalid_type", "a number"},
-           BadBatch{R"({"input_file_id":"f","endpoint":"/v1/responses"})", "endpoint",
-                    "invalid_value",
-                    "Invalid value: '/v1/responses'. Supported values are: "
-                    "'/v1/chat/completions', '/v1/completions' and '/v1/embeddings'."},
+           BadBatch{
+               R"({"input_file_id":"f","endpoint":"/v1/moderations"})", "endpoint", "invalid_value",
+               "Invalid value: '/v1/moderations'. Supported values are: "
+               "'/v1/chat/completions', '/v1/completions', '/v1/embeddings' and '/v1/responses'."},
            BadBatch{R"({"input_file_id":"f","endpoint":"/v1/completions"})", "completion_window",
                     "missing_required_parameter", "'completion_window'"},
            BadBatch{With(R"("priority":1)"), "priority", "unknown_parameter", "'priority'"},

@@ -51,4 +51,21 @@ Result<std::string> ReadString(std::string_view field, JsonValue value) {
   return Bad(field, "must be a string, got {}.", JsonTypeName(value.type()));
 }
 
+Result<std::string> TextMember(const std::string& field, JsonValue object, std::string_view name) {
+  const std::string place = fmt::format("{}.{}", field, name);
+  auto member = object.Find(name);
+  if (!member || member->is_null()) return Bad(place, "is missing.");
+  INFERQ_TRY(ReadString(place, *member));
+  return std::string(member->text());
+}
+
+Result<std::string> TypeOf(const std::string& field, JsonValue object) {
+  if (object.type() != JsonType::kObject) {
+    return Bad(field, "must be an object, got {}.", JsonTypeName(object.type()));
+  }
+  auto type = object.Find("type");
+  if (!type || type->is_null()) return std::string();
+  return ReadString(field + ".type", *type);
+}
+
 }  // namespace inferq::wire::body

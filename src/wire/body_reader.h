@@ -33,4 +33,10 @@ base::Result<int64_t> ReadInteger(std::string_view field, JsonValue value, int64
 base::Result<bool> ReadBool(std::string_view field, JsonValue value);
 base::Result<std::string> ReadString(std::string_view field, JsonValue value);
 
+/// A member that has to be a string, as it is written.
+base::Result<std::string> TextMember(const std::string& field, JsonValue object,
+                                     std::string_view name);
+/// The `type` of an object; "" where it has none.
+base::Result<std::string> TypeOf(const std::string& field, JsonValue object);
+
 }  // namespace inferq::wire::body

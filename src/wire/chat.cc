@@ -337,13 +337,15 @@ std::string_view EndpointPath(Endpoint endpoint) {
       return "/v1/completions";
     case Endpoint::kEmbeddings:
       return "/v1/embeddings";
+    case Endpoint::kResponses:
+      return "/v1/responses";
   }
   INFERQ_CHECK(false);
 }
 
 std::optional<Endpoint> ParseEndpoint(std::string_view path) {
-  for (Endpoint endpoint :
-       {Endpoint::kChatCompletions, Endpoint::kCompletions, Endpoint::kEmbeddings}) {
+  for (Endpoint endpoint : {Endpoint::kChatCompletions, Endpoint::kCompletions,
+                            Endpoint::kEmbeddings, Endpoint::kResponses}) {
     if (path == EndpointPath(endpoint)) return endpoint;
   }
   return std::nullopt;
@@ -356,14 +358,16 @@ std::string_view InputField(Endpoint endpoint) {
     case Endpoint::kCompletions:
       return "prompt";
     case Endpoint::kEmbeddings:
+    case Endpoint::kResponses:
       return "input";
   }
   INFERQ_CHECK(false);
 }
 
 std::string SupportedEndpoints() {
-  return fmt::format("'{}', '{}' and '{}'", EndpointPath(Endpoint::kChatCompletions),
-                     EndpointPath(Endpoint::kCompletions), EndpointPath(Endpoint::kEmbeddings));
+  return fmt::format("'{}', '{}', '{}' and '{}'", EndpointPath(Endpoint::kChatCompletions),
+                     EndpointPath(Endpoint::kCompletions), EndpointPath(Endpoint::kEmbeddings),
+                     EndpointPath(Endpoint::kResponses));
 }
 
 std::span<const FieldInfo> RequestFields() { return kFields; }

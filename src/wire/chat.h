@@ -15,13 +15,13 @@ namespace inferq::wire {
 struct Choice;  // wire/choice.h
 
 /// What a request asks of a model.
-enum class Endpoint : uint8_t { kChatCompletions, kCompletions, kEmbeddings };
-/// "/v1/chat/completions", "/v1/completions", "/v1/embeddings".
+enum class Endpoint : uint8_t { kChatCompletions, kCompletions, kEmbeddings, kResponses };
+/// "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses".
 std::string_view EndpointPath(Endpoint endpoint);
 std::optional<Endpoint> ParseEndpoint(std::string_view path);
 /// The field that holds what the model reads: "messages", "prompt", "input".
 std::string_view InputField(Endpoint endpoint);
-/// For messages: "'/v1/chat/completions', '/v1/completions' and '/v1/embeddings'".
+/// For messages: "'/v1/chat/completions', '/v1/completions', … and '/v1/responses'".
 std::string SupportedEndpoints();
 
 /// What becomes of a request field (docs/DESIGN: honoured, accepted without effect, refused).

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "wire/chat.h"
 #include "wire/choice.h"
@@ -50,5 +51,10 @@ class StreamChunks {
   StreamInfo info_;
   std::string head_;  // the members that come first in every chunk
 };
+
+/// A whole answer as the chunks that a stream would have had: for each choice its message as one
+/// delta, then its end; the usage where it is wanted. What else is in the answer stands in each.
+/// @param body  of chat completions or completions, with `choices`.
+std::vector<std::string> ChunksOfBody(Endpoint endpoint, JsonValue body, bool include_usage);
 
 }  // namespace inferq::wire

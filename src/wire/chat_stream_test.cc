@@ -1,11 +1,15 @@
 #include "wire/chat_stream.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "wire/models.h"
 
 namespace inferq::wire {
 namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 StreamInfo Info(Endpoint endpoint, bool usage) {
   return {.endpoint = endpoint,
@@ -60,6 +64,44 @@ TEST(Models, OneAndAll) {
                            {.id = "b", .created = 2, .owned_by = "y"}}),
             R"({"object":"list","data":[{"id":"a","object":"model","created":1,"owned_by":"x"},)"
             R"({"id":"b","object":"model","created":2,"owned_by":"y"}]})");
+}
+
+std::vector<std::string> Chunks(Endpoint endpoint, const std::string& body, bool usage) {
+  auto json = ParseJson(body);
+  return json ? ChunksOfBody(endpoint, *json, usage) : std::vector<std::string>{"not JSON"};
+}
+
+TEST(ChunksOfBody, KeepsWhatTheAnswerSays) {
+  EXPECT_THAT(
+      Chunks(Endpoint::kChatCompletions,
+             R"({"id":"x","object":"chat.completion","own":1.50,"choices":[{"index":0,"message":)"
+             R"({"role":"assistant","content":"hi","more":7},"finish_reason":"length"}],"usage":)"
+             R"({"total_tokens":3}})",
+             true),
+      ElementsAre(
+          R"({"id":"x","object":"chat.completion.chunk","own":1.50,"choices":[{"index":0,"delta":)"
+          R"({"role":"assistant","content":"hi","more":7},"logprobs":null,"finish_reason":null}],"usage":null})",
+          R"({"id":"x","object":"chat.completion.chunk","own":1.50,"choices":[{"index":0,"delta":{},)"
+          R"("logprobs":null,"finish_reason":"length"}],"usage":null})",
+          R"({"id":"x","object":"chat.completion.chunk","own":1.50,"choices":[],"usage":{"total_tokens":3}})"));
+}
+
+TEST(ChunksOfBody, NumbersCallsAndStaysOneLine) {
+  auto chunks =
+      Chunks(Endpoint::kChatCompletions,
+             "{\"choices\":[{\"message\":{\"content\":null,\n\"tool_calls\":[{\"id\":\"a\"},"
+             "{\"id\":\"b\",\"index\":5}]}}]}",
+             false);
+  ASSERT_EQ(chunks.size(), 2u);
+  EXPECT_THAT(chunks[0], HasSubstr(R"("tool_calls":[{"id":"a","index":0},{"id":"b","index":5}])"));
+  EXPECT_EQ(chunks[0].find('\n'), std::string::npos);
+  EXPECT_THAT(chunks[1], HasSubstr(R"("finish_reason":"stop")"));
+}
+
+TEST(ChunksOfBody, OfCompletionsIsTheBodyItself) {
+  EXPECT_THAT(Chunks(Endpoint::kCompletions,
+                     R"({"object":"text_completion","choices":[{"text":"x"}]})", false),
+              ElementsAre(R"({"object":"text_completion","choices":[{"text":"x"}],"usage":null})"));
 }
 
 }  // namespace

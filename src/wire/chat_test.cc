@@ -229,7 +229,8 @@ TEST(Endpoints, AreKnownByTheirPath) {
   EXPECT_EQ(ParseEndpoint("/v1/completions"), Endpoint::kCompletions);
   EXPECT_EQ(ParseEndpoint(EndpointPath(Endpoint::kChatCompletions)), Endpoint::kChatCompletions);
   EXPECT_EQ(ParseEndpoint(EndpointPath(Endpoint::kEmbeddings)), Endpoint::kEmbeddings);
-  EXPECT_FALSE(ParseEndpoint("/v1/responses"));
+  EXPECT_EQ(ParseEndpoint("/v1/responses"), Endpoint::kResponses);
+  EXPECT_FALSE(ParseEndpoint("/v1/moderations"));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "wire/body_reader.h"
 #include "wire/locality.h"
+#include "wire/responses.h"
 
 namespace inferq::wire {
 
@@ -220,8 +221,9 @@ Result<Completion> ParseEmbeddingBody(JsonValue body) {
 }
 
 Result<Completion> ParseAnswerBody(JsonValue body) {
-  return body.Find("choices") || !body.Find("data") ? ParseCompletionBody(body)
-                                                    : ParseEmbeddingBody(body);
+  if (body.Find("choices")) return ParseCompletionBody(body);
+  if (body.Find("output")) return ParseResponseBody(body);
+  return body.Find("data") ? ParseEmbeddingBody(body) : ParseCompletionBody(body);
 }
 
 }  // namespace inferq::wire

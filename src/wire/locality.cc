@@ -54,17 +54,30 @@ model::LocalityKey SurveySink::Locality() const {
   return key;
 }
 
+bool IsArrayOfObjects(JsonValue value) {
+  JsonElements first(value);
+  return first.Next() && first.value().type() == JsonType::kObject;
+}
+
 /// The members of a body that are looked at, found in one pass.
 struct BodyParts {
-  std::optional<JsonValue> tools, prompt, input, messages, max_tokens, max_completion_tokens;
+  std::optional<JsonValue> tools, prompt, input, messages, instructions;
+  std::optional<JsonValue> max_tokens, max_completion_tokens, max_output_tokens;
 
+  /// A request of /v1/responses, as far as it can be told from one for embeddings.
+  bool responds() const {
+    if (!input || prompt || messages) return false;
+    return instructions || max_output_tokens || IsArrayOfObjects(*input);
+  }
   /// A request for embeddings: nothing will be generated.
-  bool embeds() const { return input && !prompt && !messages; }
+  bool embeds() const { return input && !prompt && !messages && !responds(); }
 
   std::optional<JsonValue>* Slot(const JsonMembers& member) {
     if (member.KeyIs("messages")) return &messages;
     if (member.KeyIs("max_tokens")) return &max_tokens;
     if (member.KeyIs("max_completion_tokens")) return &max_completion_tokens;
+    if (member.KeyIs("max_output_tokens")) return &max_output_tokens;
+    if (member.KeyIs("instructions")) return &instructions;
     if (member.KeyIs("tools")) return &tools;
     if (member.KeyIs("prompt")) return &prompt;
     if (member.KeyIs("input")) return &input;
@@ -103,13 +116,21 @@ class PromptWalk {
     Json(body.tools);
     if (body.prompt) Content(*body.prompt);
     if (body.embeds()) Input(*body.input);
-    if (!body.messages) return;
-    for (JsonElements m(*body.messages); m.Next();) {
-      Message(Collect<MessageParts>(m.value()));
-    }
+    if (body.responds()) Response(body);
+    if (body.messages) Messages(*body.messages);
   }
 
  private:
+  void Response(const BodyParts& body) {
+    if (body.instructions) Content(*body.instructions);
+    if (body.input->type() == JsonType::kString) return Content(*body.input);
+    Messages(*body.input);
+  }
+
+  void Messages(JsonValue messages) {
+    for (JsonElements m(messages); m.Next();) Message(Collect<MessageParts>(m.value()));
+  }
+
   // Its role and two line ends make about the tokens that a chat template adds.
   void Message(const MessageParts& message) {
     if (message.role) sink_.Text(message.role->AsText(decoded_).value_or(""));
@@ -158,6 +179,7 @@ std::optional<int64_t> OutputLimit(const BodyParts& body) {
   if (body.embeds()) return 0;
   auto limit = body.max_completion_tokens;
   if (!limit || limit->is_null()) limit = body.max_tokens;
+  if (!limit || limit->is_null()) limit = body.max_output_tokens;
   return limit ? limit->AsInteger() : std::nullopt;
 }
 

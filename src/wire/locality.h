@@ -19,7 +19,8 @@ struct PromptSurvey {
   /// kImageTokens per image. Within a third of GLM's count on prose; up to twice off on digits and
   /// code.
   model::TokenCount tokens = 0;
-  /// max_completion_tokens, else max_tokens; unset when neither is an integer; 0 for embeddings.
+  /// max_completion_tokens, max_tokens or max_output_tokens, the first that is there; unset when it
+  /// is no integer; 0 for embeddings.
   std::optional<int64_t> output_limit{};
   /// Chained hashes of the prompt's first 256 B, 1, 4 and 16 KiB; equal keys up to i mean an equal
   /// prefix of that length. 0 where the request is shorter.
@@ -27,8 +28,10 @@ struct PromptSurvey {
 };
 
 /// Looks once at what the model reads of a request, in the order a chat template would lay it out:
-/// tools, then per message role and content, or the prompt, or the input of an embedding. Strings
-/// are decoded, so escaped and raw text are the same.
+/// tools, then per message role and content, or the prompt, or the input of an embedding, or
+/// instructions and input of a response (one whose input is a text and that has neither
+/// instructions nor a limit is taken for an embedding). Strings are decoded, so escaped and raw
+/// text are the same.
 PromptSurvey SurveyPrompt(JsonValue body);
 /// Its tokens alone.
 inline model::TokenCount EstimatePromptTokens(JsonValue body) { return SurveyPrompt(body).tokens; }

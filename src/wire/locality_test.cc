@@ -89,6 +89,19 @@ TEST(Tokens, OneLookFindsTokensLimitAndPrefix) {
   EXPECT_EQ(SurveyPrompt(Parsed(R"({"max_tokens":"7"})")).output_limit, std::nullopt);
 }
 
+TEST(Tokens, OfAResponseAreThoseOfItsConversation) {
+  const std::string text(300, 'x');
+  PromptSurvey survey = SurveyPrompt(Parsed(fmt::format(
+      R"({{"instructions":"{0}","input":[{{"role":"user","content":[{{"type":"input_text","text":"{0}"}}]}}],)"
+      R"("max_output_tokens":7}})",
+      text)));
+  EXPECT_EQ(survey.tokens, 75u + 75u + 3u);
+  EXPECT_EQ(survey.output_limit, 7);
+  EXPECT_NE(survey.locality[0], 0u);
+  EXPECT_EQ(SurveyPrompt(Parsed(R"({"input":"x","max_output_tokens":9})")).output_limit, 9);
+  EXPECT_EQ(SurveyPrompt(Parsed(R"({"input":["x"]})")).output_limit, 0);  // an embedding
+}
+
 TEST(Tokens, AnImageCountsAsOneAndNotByItsBytes) {
   std::string image = R"({"type":"image_url","image_url":{"url":"data:image/png;base64,)" +
                       std::string(100000, 'A') + "\"}}";

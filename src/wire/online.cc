@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "wire/embedding.h"
+#include "wire/responses_request.h"
 
 namespace inferq::wire {
 
@@ -25,6 +26,7 @@ ApiResult<> ReadStreamOptions(JsonValue value, OnlineHead& head) {
 
 bool IsIgnored(std::string_view name, Endpoint endpoint) {
   if (endpoint == Endpoint::kEmbeddings) return IsIgnoredEmbeddingField(name);
+  if (endpoint == Endpoint::kResponses) return IsIgnoredResponsesField(name);
   return std::ranges::any_of(RequestFields(), [&](const FieldInfo& field) {
     bool known = endpoint == Endpoint::kChatCompletions ? field.chat : field.completions;
     return known && field.rule == FieldRule::kIgnored && field.name == name;

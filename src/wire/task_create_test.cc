@@ -131,7 +131,7 @@ TEST(TaskCreate, RefusalsNameTheField) {
       {R"({"kind":"k","payload":1,"idempotency_key":""})", "idempotency_key"},
       {R"({"kind":"k","payload":1,"body":{}})", "body"},
       {R"({"kind":"k","payload":1,"endpoint":"/v1/completions"})", "endpoint"},
-      {R"({"endpoint":"/v1/responses","body":{"model":"m"}})", "endpoint"},
+      {R"({"endpoint":"/v1/moderations","body":{"model":"m"}})", "endpoint"},
       {R"({"endpoint":"/v1/completions","body":[]})", "body"},
       {R"({"endpoint":"/v1/completions","body":{}})", "body.model"},
       {R"({"endpoint":"/v1/completions","body":{"model":7}})", "body.model"},

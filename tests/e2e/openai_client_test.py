@@ -14,6 +14,7 @@ from serve_harness import FAKE, ServeCase
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SUITE = pathlib.Path(__file__).with_name("openai_client.mjs")
 ANSWERS = SUITE.with_name("openai_answers.mjs")
+RESPONSES = SUITE.with_name("openai_responses.mjs")
 
 
 def nodes():
@@ -45,6 +46,17 @@ class OpenAiClient(ServeCase):
         key = next(word for word in made.split() if word.startswith("iq-"))
         self.run_suite(key=key, more="\n" + made[made.index("[[tenant]]"):])
 
+    def test_responses(self):
+        server = self.start_server(config=FAKE)
+        self.run_checks(RESPONSES, server)
+
+    def run_checks(self, suite, server, *more):
+        for node in nodes():
+            done = subprocess.run([node, suite, f"http://{server.host}:{server.port}/v1", "m", *more],
+                                  capture_output=True, text=True, timeout=300, check=False)
+            self.assertEqual(done.returncode, 0, f"{node}:\n{done.stdout}{done.stderr}")
+            self.assertIn("ok ", done.stdout)
+
     @unittest.skipUnless(MAKE_GGUF.exists(), "built without a local engine")
     def test_answers_of_a_local_model(self):
         self.path("models").mkdir()
@@ -53,11 +65,8 @@ class OpenAiClient(ServeCase):
         push = {token_id(self.path("models/m.gguf"), name): bias
                 for name, bias in (("[sMASK]", 80), ("<|endoftext|>", 100))}
         server = self.start_server(config='[[model]]\nname = "m"\npath = "models/m.gguf"\nthreads = 1\n')
-        for node in nodes():
-            done = subprocess.run([node, ANSWERS, f"http://{server.host}:{server.port}/v1", "m", json.dumps(push)], capture_output=True, text=True,
-                                  timeout=300, check=False)
-            self.assertEqual(done.returncode, 0, f"{node}:\n{done.stdout}{done.stderr}")
-            self.assertIn("ok a bad schema is named", done.stdout)
+        self.run_checks(ANSWERS, server, json.dumps(push))
+        self.run_checks(RESPONSES, server, json.dumps(push))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 #include "engine/remote/chunk_reader.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "engine/remote/answer.h"
+#include "wire/json_splice.h"
 
 namespace inferq::engine {
 
@@ -25,6 +27,16 @@ bool IsErrorEvent(const http::SseEvent& event, wire::JsonValue json) {
          (object && object->AsString() == "error");
 }
 
+/// Clients read the delta of every choice; some servers leave an empty one out.
+std::vector<wire::JsonSplice> MissingDeltas(wire::JsonValue choices) {
+  std::vector<wire::JsonSplice> splices;
+  for (wire::JsonElements choice(choices); choice.Next();) {
+    if (choice.value().Find("delta") || choice.value().Find("text")) continue;
+    std::ranges::move(SplicesOf(choice.value(), {{"delta", "{}"}}), std::back_inserter(splices));
+  }
+  return splices;
+}
+
 }  // namespace
 
 StreamedBody BodyForStream(wire::JsonValue body) {
@@ -37,9 +49,9 @@ StreamedBody BodyForStream(wire::JsonValue body) {
   if (!options || options->is_null()) {
     edits.push_back({"stream_options", R"({"include_usage":true})", true});
   } else if (options->type() == wire::JsonType::kObject && !out.usage_wanted) {
-    edits.push_back({"stream_options", wire::EditJsonObject(*options, {with_usage}), true});
+    edits.push_back({"stream_options", wire::SpliceJsonObject(*options, {with_usage}), true});
   }
-  out.json = wire::EditJsonObject(body, edits);
+  out.json = wire::SpliceJsonObject(body, edits);
   return out;
 }
 
@@ -81,9 +93,12 @@ Result<> ChunkReader::Take(http::SseEvent event, Delta& delta) {
   INFERQ_TRY(TakeChoices(*choices));
   begun_ = true;
   if (has_usage && !usage_wanted_ && choices->Elements().empty()) return {};
+  if (auto missing = MissingDeltas(*choices); !missing.empty()) {
+    event.data = SpliceJson(event.data, missing);
+  }
   // One line, so that it fits into one of the client's events.
-  bool lines = event.data.contains('\n');
-  delta.raw_chunks.push_back(lines ? wire::CompactJson(*json) : std::move(event.data));
+  if (event.data.contains('\n')) event.data = wire::CompactJson(*wire::ParseJson(event.data));
+  delta.raw_chunks.push_back(std::move(event.data));
   return {};
 }
 

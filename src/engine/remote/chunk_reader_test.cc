@@ -77,6 +77,18 @@ TEST(ChunkReader, GivesTheSameChunksForAnySplit) {
   }
 }
 
+TEST(ChunkReader, EveryChoiceHasADelta) {
+  auto whole =
+      Read(Events({R"({"choices":[{"delta":{"content":"a"}},{"text":"b"}]})",
+                   "{\"choices\":[{\"index\":0,\ndata: \"finish_reason\":\"stop\"},{}]}", kDone}),
+           7);
+  ASSERT_TRUE(whole) << whole.error().ToString();
+  EXPECT_THAT(
+      whole->raw_chunks,
+      ElementsAre(R"({"choices":[{"delta":{"content":"a"}},{"text":"b"}]})",
+                  R"({"choices":[{"index":0,"finish_reason":"stop","delta":{}},{"delta":{}}]})"));
+}
+
 TEST(ChunkReader, HandsTheUsageOnWhereItIsWanted) {
   auto whole = Read(Events({kLast, kUsage, kDone}), 7, true);
   ASSERT_TRUE(whole);

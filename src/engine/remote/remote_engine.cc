@@ -9,6 +9,7 @@
 #include "http/client.h"
 #include "http/interrupt.h"
 #include "wire/json.h"
+#include "wire/json_splice.h"
 
 namespace inferq::engine {
 
@@ -254,7 +255,7 @@ Result<> RemoteEngine::Prepare(Request& request) {
     edits.push_back({"stream", "false", true});
     if (body->Find("stream_options")) edits.push_back({"stream_options", "null", true});
   }
-  if (!edits.empty()) request.body = wire::EditJsonObject(*body, edits);
+  if (!edits.empty()) request.body = wire::SpliceJsonObject(*body, edits);
   return {};
 }
 

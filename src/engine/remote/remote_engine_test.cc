@@ -134,7 +134,7 @@ TEST_F(RemoteEngineTest, OnlyModelAndStreamAreReplaced) {
   (void)RunOne(std::move(request));
   EXPECT_EQ(
       Asked().at(0).body,
-      R"({"stream":false,"messages":[{"a":1.0}],"model":"other","seed":12345678901234567890})");
+      R"({"stream":false,"messages":[{"a": 1.0}],"model":"other","seed":12345678901234567890})");
 }
 
 TEST_F(RemoteEngineTest, AMissingModelIsFilledIn) {
