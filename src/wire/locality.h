@@ -21,6 +21,7 @@ struct PromptSurvey {
   model::TokenCount tokens = 0;
   /// max_completion_tokens, else max_tokens; unset when neither is an integer; 0 for embeddings.
   std::optional<int64_t> output_limit{};
+  uint64_t inputs = 0;  ///< Texts or token arrays to embed.
   /// Chained hashes of the prompt's first 256 B, 1, 4 and 16 KiB; equal keys up to i mean an equal
   /// prefix of that length. 0 where the request is shorter.
   model::LocalityKey locality{};
