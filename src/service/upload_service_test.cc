@@ -245,9 +245,9 @@ TEST_F(UploadServiceTest, ADiskThatGetsFullMeanwhileIsToldAndTheUploadStaysPendi
                           .adjust = [](ServiceOptions& options) { options.room_check = 1ms; },
                           .free_bytes = [&free]() -> Result<uint64_t> { return free; }});
   ASSERT_TRUE(process.Start());
-  std::string id = Create(process, 20);
+  std::string id = Create(process, 100);
   UploadCompletion call;
-  for (int i = 0; i < 20; ++i) call.part_ids.push_back(Part(process, id, "x").value());
+  for (int i = 0; i < 100; ++i) call.part_ids.push_back(Part(process, id, "x").value());
   std::vector<std::string> files;
   process.sim().SpawnDetached(CompleteInto(&process.service(), id, call, &files));
   process.sim().RunFor(1ms);
@@ -255,7 +255,7 @@ TEST_F(UploadServiceTest, ADiskThatGetsFullMeanwhileIsToldAndTheUploadStaysPendi
   process.sim().RunFor(5s);
   ASSERT_EQ(files.size(), 1u);
   EXPECT_THAT(files[0], HasSubstr("disk of the server is full"));
-  EXPECT_EQ(Blobs(), 20u) << "what was written in vain is gone";
+  EXPECT_EQ(Blobs(), 100u) << "what was written in vain is gone";
   free = uint64_t{1} << 30;
   process.sim().RunFor(1s);
   EXPECT_TRUE(Complete(process, id, call.part_ids));

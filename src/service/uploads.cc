@@ -17,6 +17,7 @@ using model::UploadStatus;
 namespace {
 
 constexpr base::Micros kRemembered = std::chrono::hours(24);  // after its end
+constexpr int kStepsAtOnce = 16;  // of a joiner, between two looks at whether it is to go on
 
 base::Error Refuse(std::string param, std::string message) {
   return base::Error(Code::kInvalidArgument, std::move(message)).WithParam(std::move(param));
@@ -72,6 +73,12 @@ Result<> CheckSum(const UploadCompletion& call, const std::string& md5) {
   return std::unexpected(Refuse(
       "md5",
       fmt::format("The md5 of the bytes is {}, not {}: upload the parts again.", md5, call.md5)));
+}
+
+Result<bool> StepOn(PartJoiner& joiner) {
+  Result<bool> more = true;
+  for (int i = 0; i < kStepsAtOnce && more && *more; ++i) more = joiner.Step();
+  return more;
 }
 
 }  // namespace
@@ -249,7 +256,7 @@ Awaitable<Result<PartJoiner::Joined>> Uploads::PutTogether(std::vector<UploadPar
   co_return std::unexpected(ForUploader(joined.error()));
 }
 
-// Piece by piece, so that others get at the blocking threads, and a stop is seen.
+// A few pieces at a time, so that others get at the blocking threads, and a stop is seen.
 Awaitable<Result<>> Uploads::ReadAll(std::shared_ptr<PartJoiner> joiner) {
   Result<bool> more = true;
   while (more && *more) {
@@ -257,7 +264,7 @@ Awaitable<Result<>> Uploads::ReadAll(std::shared_ptr<PartJoiner> joiner) {
       co_return base::Fail(Code::kUnavailable, "The server is stopping; try again soon.");
     }
     if (*env_.low_on_room) co_return base::Fail(Code::kResourceExhausted, "the disk is full");
-    auto step = [joiner] { return joiner->Step(); };
+    auto step = [joiner] { return StepOn(*joiner); };
     more = co_await env_.runtime.RunBlocking(runtime::kAnyLane, step);
   }
   if (!more) co_return std::unexpected(std::move(more).error());
