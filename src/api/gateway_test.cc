@@ -122,10 +122,10 @@ TEST_F(GatewayTest, ABatchMayHaveAnIdempotencyKey) {
   EXPECT_EQ(use_cases_.new_batch->idempotency_key, "k");
   EXPECT_NE(use_cases_.new_batch->content_hash, 0u);
   use_cases_.fail = Error(Code::kAlreadyExists, "a conflict").WithParam("idempotency_key");
-  Handle(exchange);
-  EXPECT_EQ(exchange.status, 409);
-  EXPECT_EQ(exchange.Header("x-should-retry"), "false");
-  EXPECT_EQ(ErrorOf(exchange, "code"), "conflict");
+  FakeExchange refused = Do("POST", "/v1/batches", kBatchBody);
+  EXPECT_EQ(refused.status, 409);
+  EXPECT_EQ(refused.Header("x-should-retry"), "false");
+  EXPECT_EQ(ErrorOf(refused, "code"), "conflict");
 }
 
 TEST_F(GatewayTest, ABadBatchIsRefusedBeforeTheService) {
