@@ -65,7 +65,7 @@ OWNERS = [
     ("llama", ("src/engine/llama/", "tests/", "tools/gguf/", "bench/")),
     ("ggml", ("src/engine/llama/", "tests/", "tools/gguf/", "bench/")),
     ("gguf.h", ("src/engine/llama/", "tests/", "tools/gguf/", "bench/")),
-    ("openssl/", ("src/http/",)),
+    ("openssl/", ("src/http/", "src/blob/")),
     ("xxhash.h", ("src/wire/", "src/blob/", "src/queue/local/")),
     ("CLI/", ("src/app/", "src/engine/llama/engine_main.cc", "tools/", "bench/")),
     ("toml++/", ("src/config/",)),

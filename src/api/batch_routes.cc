@@ -24,6 +24,8 @@ service::NewBatch ToNewBatch(wire::BatchCreate create) {
   batch.completion_window = std::move(create.completion_window);
   batch.metadata = std::move(create.metadata);
   batch.output_expires_after = create.output_expires_after;
+  batch.idempotency_key = std::move(create.idempotency_key);
+  batch.content_hash = create.content_hash;
   return batch;
 }
 
@@ -32,7 +34,8 @@ service::NewBatch ToNewBatch(wire::BatchCreate create) {
 Awaitable<ApiResult<>> CreateBatch(Call& call) {
   auto body = co_await call.exchange.ReadBody(call.body_limit);
   if (!body) co_return std::unexpected(BodyError(body.error(), call.body_limit));
-  INFERQ_CO_ASSIGN(auto create, wire::ParseBatchCreate(*body));
+  auto key = http::FindHeader(call.request().headers, "idempotency-key");
+  INFERQ_CO_ASSIGN(auto create, wire::ParseBatchCreate(*body, key.value_or("")));
   service::NewBatch batch = ToNewBatch(std::move(create));
   INFERQ_CO_ASSIGN(auto view,
                    co_await call.use_cases.CreateBatch(call.here(), call.caller, std::move(batch)));

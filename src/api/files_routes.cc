@@ -13,31 +13,8 @@ using wire::ApiResult;
 
 namespace {
 
-constexpr uint32_t kMaxFiles = 10'000;     // of one page
-constexpr uint64_t kFormBytes = 1u << 20;  // for fields and part heads around a file
+constexpr uint32_t kMaxFiles = 10'000;  // of one page
 constexpr uint64_t kContentPiece = 256u << 10;
-
-/// Reads the form to its end.
-Awaitable<ApiResult<>> ReadForm(Call& call, std::string boundary, UploadForm& form) {
-  http::MultipartReader reader(std::move(boundary));
-  uint64_t received = 0;
-  while (true) {
-    auto piece = co_await call.exchange.NextPiece();
-    if (!piece) co_return std::unexpected(BodyError(piece.error(), call.body_limit));
-    if (piece->empty()) break;
-    received += piece->size();
-    if (received > call.body_limit + kFormBytes) {
-      base::Error over(base::Code::kOutOfRange, "");
-      co_return std::unexpected(BodyError(over, call.body_limit));
-    }
-    INFERQ_CO_ASSIGN(auto events, reader.Feed(*piece));
-    for (http::MultipartEvent& event : events) {
-      INFERQ_CO_TRY(co_await form.Take(std::move(event)));
-    }
-  }
-  INFERQ_CO_TRY(reader.Finish());
-  co_return ApiResult<>();
-}
 
 ApiResult<catalog::ListOrder> OrderParam(std::string_view query) {
   INFERQ_ASSIGN(auto order, FindParam(query, "order"));
@@ -76,14 +53,8 @@ Awaitable<void> WriteContent(Call& call, service::Content& content, ByteRange ra
 }  // namespace
 
 Awaitable<ApiResult<>> CreateFile(Call& call) {
-  auto type = http::FindHeader(call.request().headers, "content-type");
-  INFERQ_CO_ASSIGN(std::string boundary, http::MultipartBoundary(type.value_or("")));
-  if (call.exchange.content_length().value_or(0) > call.body_limit + kFormBytes) {
-    base::Error over(base::Code::kOutOfRange, "");
-    co_return std::unexpected(BodyError(over, call.body_limit));
-  }
-  UploadForm form(call);
-  INFERQ_CO_TRY(co_await ReadForm(call, std::move(boundary), form));
+  UploadForm form(call, "file");
+  INFERQ_CO_TRY(co_await form.Read());
   INFERQ_CO_ASSIGN(auto file, co_await form.Finish());
   co_await SendJson(call, wire::FileJson(file));
   co_return ApiResult<>();

@@ -125,6 +125,16 @@ TEST_F(FilesTest, AFileOverTheLimitIs413) {
   EXPECT_EQ(Upload({kFile, kPurpose}).status, 200);
 }
 
+TEST_F(FilesTest, FilesForBatchesMayHaveALimitOfTheirOwn) {
+  options_.limits.batch_file = 7;
+  FakeExchange exchange = Upload({kFile, kPurpose});
+  EXPECT_EQ(exchange.status, 413);
+  EXPECT_EQ(ErrorOf(exchange, "param"), "file");
+  EXPECT_EQ(use_cases_.uploads_alive, 0);
+  EXPECT_FALSE(use_cases_.finished);
+  EXPECT_EQ(Upload({kFile, {.name = "purpose", .value = "user_data"}}).status, 200);
+}
+
 TEST_F(FilesTest, ABodyThatTellsItsLengthIsRefusedUnread) {
   options_.limits.upload = 8;
   Part other{.name = "other", .value = std::string(3u << 20, 'x')};

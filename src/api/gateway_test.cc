@@ -114,6 +114,20 @@ TEST_F(GatewayTest, ABatchIsMade) {
   EXPECT_EQ(use_cases_.new_batch->metadata.size(), 1u);
 }
 
+TEST_F(GatewayTest, ABatchMayHaveAnIdempotencyKey) {
+  FakeExchange exchange = Request("POST", "/v1/batches", kBatchBody);
+  exchange.head.headers = {{"Idempotency-Key", "k"}};
+  Handle(exchange);
+  EXPECT_EQ(exchange.status, 200);
+  EXPECT_EQ(use_cases_.new_batch->idempotency_key, "k");
+  EXPECT_NE(use_cases_.new_batch->content_hash, 0u);
+  use_cases_.fail = Error(Code::kAlreadyExists, "a conflict").WithParam("idempotency_key");
+  FakeExchange refused = Do("POST", "/v1/batches", kBatchBody);
+  EXPECT_EQ(refused.status, 409);
+  EXPECT_EQ(refused.Header("x-should-retry"), "false");
+  EXPECT_EQ(ErrorOf(refused, "code"), "conflict");
+}
+
 TEST_F(GatewayTest, ABadBatchIsRefusedBeforeTheService) {
   FakeExchange exchange = Do("POST", "/v1/batches", R"({"input_file_id":"f","endpoint":"/v1/x"})");
   EXPECT_EQ(exchange.status, 400);

@@ -13,8 +13,11 @@ namespace inferq::api {
 
 /// The longest bodies that are taken, in bytes; more is 413.
 struct BodyLimits {
-  uint64_t upload = 8ull << 30;  ///< Of one file, without the form around it.
-  uint64_t online = 32u << 20;   ///< Screenshots come inline.
+  uint64_t upload = 8ull << 30;      ///< Of one file, without the form around it.
+  uint64_t batch_file = UINT64_MAX;  ///< Of one for batches, if less.
+  uint64_t part = 64u << 20;         ///< Of a part of an upload.
+  uint64_t parts = 8ull << 30;       ///< Of all parts of an upload together.
+  uint64_t online = 32u << 20;       ///< Screenshots come inline.
   uint64_t batch = 1u << 20;
   uint64_t tasks = 64u << 20;    ///< Of one submission.
   uint64_t workers = 64u << 20;  ///< Results, checkpoints and errors of one call.

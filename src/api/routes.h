@@ -14,6 +14,11 @@ Awaitable<wire::ApiResult<>> ListFiles(Call& call);
 Awaitable<wire::ApiResult<>> GetFile(Call& call);
 Awaitable<wire::ApiResult<>> DeleteFile(Call& call);
 Awaitable<wire::ApiResult<>> GetFileContent(Call& call);
+// upload_routes.cc
+Awaitable<wire::ApiResult<>> CreateUpload(Call& call);
+Awaitable<wire::ApiResult<>> AddUploadPart(Call& call);
+Awaitable<wire::ApiResult<>> CompleteUpload(Call& call);
+Awaitable<wire::ApiResult<>> CancelUpload(Call& call);
 // batch_routes.cc
 Awaitable<wire::ApiResult<>> CreateBatch(Call& call);
 Awaitable<wire::ApiResult<>> ListBatches(Call& call);

@@ -8,6 +8,35 @@ using wire::ApiError;
 using wire::ApiResult;
 using wire::BadRequest;
 
+namespace {
+
+constexpr uint64_t kFormBytes = 1u << 20;  // for fields and part heads around a file
+
+}  // namespace
+
+Awaitable<ApiResult<>> UploadForm::Read() {
+  auto type = http::FindHeader(call_.request().headers, "content-type");
+  INFERQ_CO_ASSIGN(std::string boundary, http::MultipartBoundary(type.value_or("")));
+  uint64_t most = call_.body_limit + kFormBytes;
+  base::Error over(base::Code::kOutOfRange, "");
+  if (call_.exchange.content_length().value_or(0) > most) {
+    co_return std::unexpected(BodyError(over, call_.body_limit));
+  }
+  http::MultipartReader reader(std::move(boundary));
+  uint64_t received = 0;
+  while (true) {
+    auto piece = co_await call_.exchange.NextPiece();
+    if (!piece) co_return std::unexpected(BodyError(piece.error(), call_.body_limit));
+    if (piece->empty()) break;
+    received += piece->size();
+    if (received > most) co_return std::unexpected(BodyError(over, call_.body_limit));
+    INFERQ_CO_ASSIGN(auto events, reader.Feed(*piece));
+    for (http::MultipartEvent& event : events) INFERQ_CO_TRY(co_await Take(std::move(event)));
+  }
+  INFERQ_CO_TRY(reader.Finish());
+  co_return ApiResult<>();
+}
+
 Awaitable<ApiResult<>> UploadForm::Take(http::MultipartEvent event) {
   if (auto* begin = std::get_if<http::PartBegin>(&event)) {
     co_return co_await Begin(std::move(*begin));
@@ -21,7 +50,7 @@ Awaitable<ApiResult<>> UploadForm::Take(http::MultipartEvent event) {
 }
 
 Awaitable<ApiResult<>> UploadForm::Begin(http::PartBegin part) {
-  if (part.name == "file") co_return co_await BeginFile(std::move(part));
+  if (part.name == file_field_) co_return co_await BeginFile(std::move(part));
   co_return BeginField(part.name);
 }
 
@@ -39,12 +68,14 @@ Awaitable<ApiResult<>> UploadForm::AddData(std::string bytes) {
 
 Awaitable<ApiResult<>> UploadForm::BeginFile(http::PartBegin part) {
   if (upload_) {
-    co_return std::unexpected(BadRequest("The form has more than one 'file'; upload one at a time.",
-                                         "file", "duplicate_parameter"));
+    co_return std::unexpected(BadRequest(
+        fmt::format("The form has more than one '{}'; upload one at a time.", file_field_),
+        file_field_, "duplicate_parameter"));
   }
   if (!part.filename || part.filename->empty()) {
     co_return std::unexpected(BadRequest(
-        "'file' must be a file with a filename, not a plain field.", "file", "invalid_type"));
+        fmt::format("'{}' must be a file with a filename, not a plain field.", file_field_),
+        file_field_, "invalid_type"));
   }
   filename_ = *std::move(part.filename);
   INFERQ_CO_ASSIGN(upload_, co_await call_.use_cases.BeginUpload(call_.here(), call_.caller));
@@ -79,13 +110,7 @@ ApiResult<> UploadForm::AddToField(std::string_view bytes) {
 
 Awaitable<ApiResult<>> UploadForm::AddToFile(std::string bytes) {
   size_ += bytes.size();
-  if (size_ > call_.body_limit) {
-    ApiError error = BadRequest(
-        fmt::format("The file is larger than the {} bytes that are taken here.", call_.body_limit),
-        "file", "request_too_large");
-    error.status = 413;
-    co_return std::unexpected(std::move(error));
-  }
+  if (size_ > call_.body_limit) co_return std::unexpected(TooLarge(call_.body_limit));
   buffer_ = buffer_.empty() ? std::move(bytes) : std::move(buffer_) + bytes;
   if (buffer_.size() >= kAppendBytes) co_return co_await Flush();
   co_return ApiResult<>();
@@ -97,13 +122,28 @@ Awaitable<ApiResult<>> UploadForm::Flush() {
   co_return ApiResult<>();
 }
 
+ApiError UploadForm::TooLarge(uint64_t limit) const {
+  ApiError error =
+      BadRequest(fmt::format("The file is larger than the {} bytes that are taken here.", limit),
+                 file_field_, "request_too_large");
+  error.status = 413;
+  return error;
+}
+
+ApiResult<std::shared_ptr<service::Upload>> UploadForm::TakeBytes() {
+  if (!upload_) return std::unexpected(wire::MissingParameter(file_field_));
+  return std::move(upload_);
+}
+
 ApiResult<service::NewFile> UploadForm::Check() const {
   const auto& [purpose, anchor, seconds] = fields_;
-  if (!upload_) return std::unexpected(wire::MissingParameter("file"));
+  if (!upload_) return std::unexpected(wire::MissingParameter(file_field_));
   if (!purpose.value) return std::unexpected(wire::MissingParameter("purpose"));
   if (!wire::IsUploadPurpose(*purpose.value)) {
     return std::unexpected(wire::InvalidValue("purpose", *purpose.value, wire::UploadPurposes()));
   }
+  uint64_t most = call_.options.limits.batch_file;
+  if (*purpose.value == "batch" && size_ > most) return std::unexpected(TooLarge(most));
   service::NewFile file;
   file.filename = filename_;
   file.purpose = *purpose.value;

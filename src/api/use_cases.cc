@@ -63,6 +63,36 @@ class ServiceUseCases final : public UseCases {
                   });
   }
 
+  Awaitable<Result<service::UploadView>> CreateUpload(Runtime& here, Caller caller,
+                                                      service::NewUpload upload) override {
+    return CallOn(here, runtime(),
+                  [&service = service_, caller = std::move(caller), upload = std::move(upload)] {
+                    return service.CreateUpload(caller, upload);
+                  });
+  }
+  Awaitable<Result<service::PartView>> FinishPart(Runtime& here, Caller caller, std::string id,
+                                                  std::shared_ptr<service::Upload> bytes) override {
+    return CallOn(here, runtime(),
+                  [&service = service_, caller = std::move(caller), id = std::move(id),
+                   bytes = std::move(bytes)]() mutable {
+                    return service.FinishPart(caller, id, std::move(bytes));
+                  });
+  }
+  Awaitable<Result<service::UploadView>> CompleteUpload(Runtime& here, Caller caller,
+                                                        std::string id,
+                                                        service::UploadCompletion call) override {
+    return CallOn(here, runtime(),
+                  [&service = service_, caller = std::move(caller), id = std::move(id),
+                   call = std::move(call)] { return service.CompleteUpload(caller, id, call); });
+  }
+  Awaitable<Result<service::UploadView>> CancelUpload(Runtime& here, Caller caller,
+                                                      std::string id) override {
+    return CallOn(here, runtime(),
+                  [&service = service_, caller = std::move(caller), id = std::move(id)] {
+                    return service.CancelUpload(caller, id);
+                  });
+  }
+
   Awaitable<Result<service::BatchView>> CreateBatch(Runtime& here, Caller caller,
                                                     service::NewBatch batch) override {
     return CallOn(here, runtime(),

@@ -38,6 +38,19 @@ class UseCases {
   virtual Awaitable<base::Result<std::shared_ptr<service::Content>>> OpenContent(
       runtime::Runtime& here, service::Caller caller, std::string id) = 0;
 
+  virtual Awaitable<base::Result<service::UploadView>> CreateUpload(runtime::Runtime& here,
+                                                                    service::Caller caller,
+                                                                    service::NewUpload upload) = 0;
+  virtual Awaitable<base::Result<service::PartView>> FinishPart(
+      runtime::Runtime& here, service::Caller caller, std::string id,
+      std::shared_ptr<service::Upload> bytes) = 0;
+  virtual Awaitable<base::Result<service::UploadView>> CompleteUpload(
+      runtime::Runtime& here, service::Caller caller, std::string id,
+      service::UploadCompletion call) = 0;
+  virtual Awaitable<base::Result<service::UploadView>> CancelUpload(runtime::Runtime& here,
+                                                                    service::Caller caller,
+                                                                    std::string id) = 0;
+
   virtual Awaitable<base::Result<service::BatchView>> CreateBatch(runtime::Runtime& here,
                                                                   service::Caller caller,
                                                                   service::NewBatch batch) = 0;

@@ -125,6 +125,28 @@ void ReadQueue(const Settings& from, ServeOptions& options) {
   options.retention.bytes = Size(from, "retention.bytes");
 }
 
+// Those of OpenAI, where ours are wider.
+void NarrowToOpenAi(ServeOptions& options) {
+  constexpr uint64_t kMiB = 1u << 20;
+  auto narrow = [](uint64_t& bound, uint64_t most) { bound = std::min(bound, most); };
+  narrow(options.max_lines, 50'000);
+  narrow(options.upload_limit, 512 * kMiB);
+  narrow(options.batch_file_limit, 200 * kMiB);
+  narrow(options.parts_limit, 8192 * kMiB);
+  narrow(options.batches.bytes, 200 * kMiB);
+  narrow(options.batches.inputs, 50'000);
+  options.batches.creations_per_hour = 2000;
+}
+
+void ReadBatchLimits(const Settings& from, ServeOptions& options) {
+  options.max_lines = Small(from, "batch.max_lines");
+  options.file_lifetime = from.Get<base::Micros>("batch.file_lifetime");
+  options.batches.enqueued_tokens = Count(from, "batch.enqueued_tokens");
+  options.batch_file_limit = options.upload_limit;
+  options.parts_limit = options.upload_limit;
+  if (from.Get<bool>("openai_limits")) NarrowToOpenAi(options);
+}
+
 Result<> ReadWork(const Settings& from, ServeOptions& options) {
   ReadQueue(from, options);
   options.data_directory = from.Get<std::string>("store.directory");
@@ -133,7 +155,7 @@ Result<> ReadWork(const Settings& from, ServeOptions& options) {
   options.hold = from.Get<base::Micros>("online.hold");
   options.keep_alive = from.Get<base::Micros>("online.keep_alive");
   options.windows = from.Get<config::Texts>("batch.windows");
-  options.max_lines = Small(from, "batch.max_lines");
+  ReadBatchLimits(from, options);
   options.max_attempts = Small(from, "batch.max_attempts");
   options.drain_grace = from.Get<base::Micros>("drain.grace");
   options.log_level = LevelOf(from.Get<std::string>("log.level"));

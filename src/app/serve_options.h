@@ -16,6 +16,7 @@
 #include "obs/log.h"
 #include "queue/local/local_queue.h"
 #include "sched/scheduler.h"
+#include "service/service.h"
 
 namespace inferq::app {
 
@@ -73,6 +74,10 @@ struct ServeOptions {
 
   std::vector<std::string> windows;
   uint64_t max_lines = 0;
+  service::BatchLimits batches;
+  base::Micros file_lifetime{0};  ///< Of files for batches, and of their output.
+  uint64_t batch_file_limit = 0;  ///< Bytes of a file for batches.
+  uint64_t parts_limit = 0;       ///< Bytes of an upload in parts.
   uint32_t max_attempts = 0;
   base::Micros drain_grace{0};
 

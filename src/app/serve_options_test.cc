@@ -63,6 +63,29 @@ class ServeOptionsTest : public testing::Test {
   std::vector<config::Flag> flags_;
 };
 
+TEST_F(ServeOptionsTest, BoundsAreOursOrOpenAIs) {
+  auto ours = LoadIt("");
+  ASSERT_TRUE(ours) << ours.error().message();
+  EXPECT_EQ(ours->batches.bytes, UINT64_MAX);
+  EXPECT_EQ(ours->batches.creations_per_hour, 0u);
+  EXPECT_EQ(ours->batch_file_limit, uint64_t{8} << 30);
+  EXPECT_EQ(ours->parts_limit, uint64_t{8} << 30);
+  EXPECT_EQ(ours->file_lifetime, 720h);
+  auto theirs = LoadIt("openai_limits = true\n[batch]\nenqueued_tokens = 90000\n");
+  ASSERT_TRUE(theirs) << theirs.error().message();
+  EXPECT_EQ(theirs->max_lines, 50'000u);
+  EXPECT_EQ(theirs->upload_limit, 512u << 20);
+  EXPECT_EQ(theirs->batch_file_limit, 200u << 20);
+  EXPECT_EQ(theirs->batches.bytes, 200u << 20);
+  EXPECT_EQ(theirs->batches.inputs, 50'000u);
+  EXPECT_EQ(theirs->batches.creations_per_hour, 2000u);
+  EXPECT_EQ(theirs->batches.enqueued_tokens, 90'000u);
+  EXPECT_EQ(theirs->parts_limit, uint64_t{8} << 30);
+  auto narrower = LoadIt("openai_limits = true\nbatch.max_lines = 7\n");
+  ASSERT_TRUE(narrower) << narrower.error().message();
+  EXPECT_EQ(narrower->max_lines, 7u);
+}
+
 TEST_F(ServeOptionsTest, WithoutAFileTheDefaultsAreSafe) {
   auto options = LoadServeOptions({"", NoEnvironment, flags_}, base::PosixFileSystem());
   ASSERT_TRUE(options) << options.error().message();

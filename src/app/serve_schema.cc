@@ -104,6 +104,18 @@ std::vector<Option> WorkOptions() {
        .standard = 10'000'000,
        .min = 1,
        .max = 1'000'000'000},
+      {.key = "batch.enqueued_tokens",
+       .sentence =
+           "Prompt tokens that the live batches of a tenant may have on one model, about; a "
+           "batch beyond it fails with token_limit_exceeded. 0 for no bound.",
+       .standard = 0,
+       .min = 0,
+       .max = 1'000'000'000'000},
+      {.key = "batch.file_lifetime",
+       .sentence = "When files for batches and their output are deleted, where expires_after and "
+                   "output_expires_after say nothing; 0s for never.",
+       .standard = Micros(30 * 24h),
+       .min = Micros(0s)},
       {.key = "batch.max_attempts",
        .sentence = "Tries of a line whose failure may pass.",
        .standard = 3,
@@ -311,7 +323,15 @@ std::vector<Option> TenantTable() {
 
 config::Schema MakeSchema() {
   config::Schema schema;
-  schema.options = ServerOptions();
+  schema.options = {
+      {.key = "openai_limits",
+       .sentence =
+           "Bounds as OpenAI has them, where ours are wider: 50,000 lines and 200 MiB for a "
+           "batch, 512 MiB for other files, 8 GiB for an upload in parts, 50,000 embedding "
+           "inputs for a batch, 2,000 batches an hour and tenant. In the file it stands "
+           "above the first [section].",
+       .standard = false}};
+  for (Option& option : ServerOptions()) schema.options.push_back(std::move(option));
   for (Option& option : WorkOptions()) schema.options.push_back(std::move(option));
   schema.tables = {
       {.name = "model",

@@ -147,6 +147,8 @@ std::unique_ptr<service::Service> ServeSession::MakeService() {
                                   .max_lines = options_.max_lines,
                                   .windows = options_.windows,
                                   .max_attempts = options_.max_attempts,
+                                  .batches = options_.batches,
+                                  .file_lifetime = options_.file_lifetime,
                                   .idle_unload = options_.idle_unload,
                                   .min_free_bytes = options_.min_free_bytes};
   for (const ModelOptions& model : options_.models) {
@@ -163,6 +165,8 @@ api::GatewayOptions ServeSession::MakeGatewayOptions() {
     return tenant == nullptr ? std::nullopt : std::optional(*tenant);
   };
   gateway.limits.upload = options_.upload_limit;
+  gateway.limits.batch_file = options_.batch_file_limit;
+  gateway.limits.parts = options_.parts_limit;
   gateway.limits.online = options_.body_limit;
   gateway.hold = options_.hold;
   gateway.keep_alive = options_.keep_alive;

@@ -77,6 +77,7 @@ Result<> CheckCatalog(const std::string& directory, StoreReport& report) {
   visitor.on_last_sequence = [](uint64_t) {};
   visitor.on_file = [&](model::FileRecord file) -> Result<> {
     ++report.rows;
+    if (file.removed) return {};
     auto size = sizes.Of(file.blob);
     if (size == file.bytes) return {};
     Add(report,
@@ -85,6 +86,15 @@ Result<> CheckCatalog(const std::string& directory, StoreReport& report) {
     return {};
   };
   visitor.on_batch = [&](model::BatchRecord) -> Result<> { return ++report.rows, Result<>(); };
+  visitor.on_upload = [&](model::UploadRecord upload) -> Result<> {
+    ++report.rows;
+    for (const model::UploadPart& part : upload.parts) {
+      if (sizes.Of(part.blob) == part.bytes) continue;
+      Add(report, fmt::format("catalog.db: {} of {} has {} bytes in blob {:#x}, which it lacks",
+                              part.id, upload.id, part.bytes, part.blob));
+    }
+    return {};
+  };
   Result<> read = catalog::Store(path, "").Read(visitor);
   if (read || read.error().code() != Code::kDataLoss) return read;
   Add(report, "catalog.db: " + read.error().message());

@@ -5,8 +5,8 @@
 namespace inferq::catalog {
 namespace {
 
-// 2: batches have an index of their lines.
-constexpr uint64_t kVersion = 3;
+// 2: batches have an index of their lines. 4: idempotency keys, prompt tokens, removed files.
+constexpr uint64_t kVersion = 4;
 
 // Numbers in groups of seven bits, the low ones first; times and signed numbers as their two's
 // complement; texts and lists behind their length.
@@ -22,8 +22,10 @@ class Writer {
     (*this)(uint64_t{text.size()});
     bytes_ += text;
   }
+  void operator()(bool flag) { (*this)(uint64_t{flag ? 1u : 0u}); }
   void operator()(model::BatchId id) { (*this)(id.value); }
   void operator()(model::BatchStatus status) { (*this)(static_cast<uint64_t>(status)); }
+  void operator()(model::UploadStatus status) { (*this)(static_cast<uint64_t>(status)); }
   void operator()(base::Micros time) { (*this)(static_cast<uint64_t>(time.count())); }
   void operator()(base::WallTime time) { (*this)(time.time_since_epoch()); }
   template <class T>
@@ -64,11 +66,17 @@ class Reader {
     text = rest_.substr(0, size);
     rest_.remove_prefix(size);
   }
+  void operator()(bool& flag) { flag = Number() != 0; }
   void operator()(model::BatchId& id) { (*this)(id.value); }
   void operator()(model::BatchStatus& status) {
     uint64_t value = Number();
     if (value >= model::kBatchStatusCount) return Fail();
     status = static_cast<model::BatchStatus>(value);
+  }
+  void operator()(model::UploadStatus& status) {
+    uint64_t value = Number();
+    if (value >= model::kUploadStatusCount) return Fail();
+    status = static_cast<model::UploadStatus>(value);
   }
   void operator()(base::Micros& time) { time = base::Micros(static_cast<int64_t>(Number())); }
   void operator()(base::WallTime& time) {
@@ -185,6 +193,34 @@ void Fields(Coder& coder, Record& batch) {
   coder(batch.cancelled);
 }
 
+template <class Coder, class Record>
+  requires std::is_same_v<std::remove_const_t<Record>, model::UploadPart>
+void Fields(Coder& coder, Record& part) {
+  coder(part.id);
+  coder(part.blob);
+  coder(part.bytes);
+}
+
+template <class Coder, class Record>
+  requires std::is_same_v<std::remove_const_t<Record>, model::UploadRecord>
+void Fields(Coder& coder, Record& upload) {
+  coder(upload.id);
+  coder(upload.sequence);
+  coder(upload.tenant);
+  coder(upload.filename);
+  coder(upload.purpose);
+  coder(upload.mime_type);
+  coder(upload.bytes);
+  coder(upload.expires_after);
+  coder(upload.status);
+  coder(upload.parts);
+  coder(upload.file_id);
+  coder(upload.completion);
+  coder(upload.created);
+  coder(upload.expires);
+  coder(upload.ended);
+}
+
 // What later versions added, behind the rest.
 template <class Coder, class Record>
 void Added(Coder& coder, Record& record, uint64_t version) {
@@ -195,6 +231,13 @@ void Added(Coder& coder, Record& record, uint64_t version) {
     coder(record.cost);
     if (version < 3) return;
     coder(record.usage.distinct_tokens);
+    if (version < 4) return;
+    coder(record.prompt_tokens);
+    coder(record.idempotency_key);
+    coder(record.content_hash);
+  }
+  if constexpr (std::is_same_v<std::remove_const_t<Record>, model::FileRecord>) {
+    if (version >= 4) coder(record.removed);
   }
 }
 
@@ -225,12 +268,16 @@ base::Result<> DecodeRecord(std::string_view bytes, Record& record) {
 
 std::string Encode(const model::FileRecord& file) { return EncodeRecord(file); }
 std::string Encode(const model::BatchRecord& batch) { return EncodeRecord(batch); }
+std::string Encode(const model::UploadRecord& upload) { return EncodeRecord(upload); }
 
 base::Result<> Decode(std::string_view bytes, model::FileRecord& file) {
   return DecodeRecord(bytes, file);
 }
 base::Result<> Decode(std::string_view bytes, model::BatchRecord& batch) {
   return DecodeRecord(bytes, batch);
+}
+base::Result<> Decode(std::string_view bytes, model::UploadRecord& upload) {
+  return DecodeRecord(bytes, upload);
 }
 
 }  // namespace inferq::catalog

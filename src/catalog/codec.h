@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "model/batch.h"
 #include "model/file.h"
+#include "model/upload.h"
 
 namespace inferq::catalog {
 
@@ -13,9 +14,11 @@ namespace inferq::catalog {
 /// that.
 std::string Encode(const model::FileRecord& file);
 std::string Encode(const model::BatchRecord& batch);
+std::string Encode(const model::UploadRecord& upload);
 
 /// kDataLoss: not what Encode makes.
 base::Result<> Decode(std::string_view bytes, model::FileRecord& file);
 base::Result<> Decode(std::string_view bytes, model::BatchRecord& batch);
+base::Result<> Decode(std::string_view bytes, model::UploadRecord& upload);
 
 }  // namespace inferq::catalog

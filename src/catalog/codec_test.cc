@@ -20,7 +20,8 @@ model::FileRecord SomeFile() {
           .bytes = UINT64_MAX,
           .blob = 128,
           .created = At(-5),
-          .expires = At(1'800'000'000'000'000)};
+          .expires = At(1'800'000'000'000'000),
+          .removed = true};
 }
 
 // Every field differs from its default and from the others.
@@ -43,6 +44,9 @@ model::BatchRecord SomeBatch() {
   batch.models = {"a", "b"};
   batch.index_blob = 88;
   batch.cost = 300;
+  batch.prompt_tokens = 200;
+  batch.idempotency_key = "key";
+  batch.content_hash = 99;
   batch.errors = {{"invalid_json", "line 3 is no JSON", "body", 3},
                   {"empty_file", "empty", "", {}}};
   batch.output_file_id = "file-3";
@@ -74,6 +78,7 @@ TEST(Codec, AFileReadsBackAsItWas) {
   EXPECT_EQ(read.bytes, UINT64_MAX);
   EXPECT_EQ(read.blob, 128u);
   EXPECT_EQ(read.created, At(-5));
+  EXPECT_TRUE(read.removed);
   EXPECT_EQ(read.expires, At(1'800'000'000'000'000));
 }
 
@@ -132,9 +137,49 @@ TEST(Codec, AnyBytesAreReadOrRefused) {
 
 TEST(Codec, AnUnknownVersionIsRefused) {
   std::string bytes = Encode(SomeFile());
-  bytes[0] = 4;
+  bytes[0] = 99;
   model::FileRecord read;
   EXPECT_FALSE(Decode(bytes, read));
+}
+
+TEST(Codec, FilesOfEarlierVersionsAreThere) {
+  std::string bytes = Encode(SomeFile());
+  bytes.pop_back();
+  bytes[0] = 3;
+  model::FileRecord read;
+  ASSERT_TRUE(Decode(bytes, read));
+  EXPECT_EQ(read.id, "file-1");
+  EXPECT_FALSE(read.removed);
+}
+
+TEST(Codec, AnUploadReadsBackAsItWas) {
+  model::UploadRecord upload;
+  upload.id = "upload_1";
+  upload.sequence = 302;
+  upload.tenant = "acme";
+  upload.filename = "a.jsonl";
+  upload.purpose = "batch";
+  upload.mime_type = "application/jsonl";
+  upload.bytes = 1u << 20;
+  upload.expires_after = Micros(3'600'000'000);
+  upload.status = model::UploadStatus::kExpired;
+  upload.parts = {{.id = "part_1", .blob = 3, .bytes = 4}, {.id = "part_2", .blob = 5, .bytes = 6}};
+  upload.file_id = "file-9";
+  upload.completion = 7;
+  upload.created = At(8);
+  upload.expires = At(9);
+  upload.ended = At(10);
+  std::string bytes = Encode(upload);
+  model::UploadRecord read;
+  ASSERT_TRUE(Decode(bytes, read));
+  EXPECT_EQ(read.mime_type, "application/jsonl");
+  EXPECT_EQ(read.status, model::UploadStatus::kExpired);
+  ASSERT_EQ(read.parts.size(), 2u);
+  EXPECT_EQ(read.parts[1].id, "part_2");
+  EXPECT_EQ(read.parts[1].blob, 5u);
+  EXPECT_EQ(read.parts[1].bytes, 6u);
+  EXPECT_EQ(read.ended, At(10));
+  EXPECT_EQ(Encode(read), bytes) << "a field is lost on the way";
 }
 
 TEST(Codec, BatchesOfEarlierVersionsAreReadWithoutWhatTheyLack) {
@@ -143,6 +188,13 @@ TEST(Codec, BatchesOfEarlierVersionsAreReadWithoutWhatTheyLack) {
   ASSERT_TRUE(Decode(bytes, read));
   ASSERT_EQ(read.index_blob, 88u);
   EXPECT_EQ(read.models, SomeBatch().models);
+  // Version 3 ended before the prompt's tokens, the key and the hash.
+  bytes.resize(bytes.size() - 2 - 4 - 1);
+  bytes[0] = 3;
+  read = {};
+  ASSERT_TRUE(Decode(bytes, read));
+  EXPECT_EQ(read.usage.distinct_tokens, 12u);
+  EXPECT_EQ(read.idempotency_key, "");
   // Version 2 ended before the distinct tokens.
   bytes.resize(bytes.size() - 1);
   bytes[0] = 2;

@@ -13,6 +13,7 @@ namespace inferq::catalog {
 using base::Code;
 using model::BatchRecord;
 using model::FileRecord;
+using model::UploadRecord;
 
 namespace {
 
@@ -26,6 +27,7 @@ base::Error ForCaller(const base::Error& failure) {
 struct Tables {
   Table<FileRecord> files;
   Table<BatchRecord> batches;
+  Table<UploadRecord> uploads;
 };
 
 /// One update: its changes, over those of the updates before it in the group, over what is durable.
@@ -40,6 +42,9 @@ class Draft final : public Transaction {
   const BatchRecord* FindBatch(const std::string& id) const override {
     return Find(own_.batches, group_.batches, tables_.batches, id);
   }
+  const UploadRecord* FindUpload(const std::string& id) const override {
+    return Find(own_.uploads, group_.uploads, tables_.uploads, id);
+  }
   // Also what a failed update drew is not given again.
   uint64_t NextSequence() override { return ++last_sequence_; }
 
@@ -51,11 +56,18 @@ class Draft final : public Transaction {
     CheckSame(FindBatch(batch.id), batch);
     own_.batches.Put(std::move(batch));
   }
+  void Put(UploadRecord upload) override {
+    CheckSame(FindUpload(upload.id), upload);
+    own_.uploads.Put(std::move(upload));
+  }
   void RemoveFile(const std::string& id) override {
     if (const FileRecord* file = FindFile(id)) own_.files.Remove(*file);
   }
   void RemoveBatch(const std::string& id) override {
     if (const BatchRecord* batch = FindBatch(id)) own_.batches.Remove(*batch);
+  }
+  void RemoveUpload(const std::string& id) override {
+    if (const UploadRecord* upload = FindUpload(id)) own_.uploads.Remove(*upload);
   }
 
   ChangeSet TakeChanges() { return std::move(own_); }
@@ -100,9 +112,13 @@ class SqliteCatalog final : public Catalog {
   const BatchRecord* FindBatch(const std::string& id) const override {
     return tables_.batches.Find(id);
   }
+  const UploadRecord* FindUpload(const std::string& id) const override {
+    return tables_.uploads.Find(id);
+  }
   base::Result<Page<FileRecord>> ListFiles(const ListRequest& request) const override {
     return tables_.files.List(request, [&request](const FileRecord& file) {
-      return request.purpose.empty() || file.purpose == request.purpose;
+      bool wanted = request.purpose.empty() || file.purpose == request.purpose;
+      return wanted && file.IsThere(request.now);
     });
   }
   base::Result<Page<BatchRecord>> ListBatches(const ListRequest& request) const override {
@@ -113,6 +129,9 @@ class SqliteCatalog final : public Catalog {
   }
   void ForEachBatch(const std::function<void(const BatchRecord&)>& fn) const override {
     tables_.batches.ForEach(fn);
+  }
+  void ForEachUpload(const std::function<void(const UploadRecord&)>& fn) const override {
+    tables_.uploads.ForEach(fn);
   }
 
  private:
@@ -193,6 +212,9 @@ base::Result<> SqliteCatalog::Read(Store& store, Recovered& recovered) {
   visitor.on_batch = [&](BatchRecord batch) {
     return add(recovered.tables.batches, std::move(batch));
   };
+  visitor.on_upload = [&](UploadRecord upload) {
+    return add(recovered.tables.uploads, std::move(upload));
+  };
   return store.Open(visitor);
 }
 
@@ -242,7 +264,7 @@ void SqliteCatalog::Begin() {
   if (failure_) return Finish({});
   Make(*in_flight_);
   ChangeSet& written = in_flight_->written;
-  if (written.files.empty() && written.batches.empty() && last_sequence_ == stored_sequence_) {
+  if (written.empty() && last_sequence_ == stored_sequence_) {
     return Finish({});  // nothing to write
   }
   written.last_sequence = last_sequence_;
@@ -274,6 +296,7 @@ void SqliteCatalog::Finish(base::Result<> committed) {
   } else {
     tables_.files.Apply(group->written.files);
     tables_.batches.Apply(group->written.batches);
+    tables_.uploads.Apply(group->written.uploads);
     stored_sequence_ = std::max(stored_sequence_, group->written.last_sequence);
   }
   group->changes.clear();

@@ -342,6 +342,69 @@ TEST_F(CatalogTest, DamageIsNamed) {
   }
 }
 
+TEST_F(CatalogTest, UploadsAreKeptToo) {
+  ASSERT_TRUE(Update([](Transaction& t) -> base::Result<> {
+    for (const char* id : {"upload_1", "upload_2"}) {
+      model::UploadRecord upload;
+      upload.id = id;
+      upload.sequence = t.NextSequence();
+      upload.tenant = "a";
+      upload.parts = {{.id = "part_1", .blob = 7, .bytes = 3}};
+      t.Put(upload);
+    }
+    EXPECT_NE(t.FindUpload("upload_2"), nullptr);
+    return {};
+  }));
+  ASSERT_TRUE(Update([](Transaction& t) -> base::Result<> {
+    t.RemoveUpload("upload_1");
+    return {};
+  }));
+  Reopen();
+  EXPECT_EQ(catalog_->FindUpload("upload_1"), nullptr);
+  ASSERT_NE(catalog_->FindUpload("upload_2"), nullptr);
+  EXPECT_EQ(catalog_->FindUpload("upload_2")->parts.at(0).blob, 7u);
+  int uploads = 0;
+  catalog_->ForEachUpload([&uploads](const model::UploadRecord&) { ++uploads; });
+  EXPECT_EQ(uploads, 1);
+}
+
+TEST_F(CatalogTest, WhatIsRemovedOrExpiredIsNotListedButAPlaceInTheList) {
+  ASSERT_TRUE(Update([](Transaction& t) -> base::Result<> {
+    for (int i = 1; i <= 4; ++i) {
+      FileRecord file = File(t.NextSequence());
+      if (i == 2) file.removed = true;
+      if (i == 3) file.expires = base::WallTime(base::Micros(1000));
+      t.Put(file);
+    }
+    return {};
+  }));
+  base::WallTime now(base::Micros(1000));
+  EXPECT_THAT(Sequences(Files({.tenant = "a", .now = now})), ElementsAre(4, 1));
+  EXPECT_THAT(Sequences(Files({.tenant = "a", .now = now - base::Micros(1)})),
+              ElementsAre(4, 3, 1));
+  EXPECT_THAT(Sequences(Files({.tenant = "a", .after = "file-2", .now = now})), ElementsAre(1));
+}
+
+TEST_F(CatalogTest, AFileOfTheFirstFormatIsBroughtToTheNewest) {
+  ASSERT_TRUE(AddFile());
+  Tamper("DROP TABLE upload");
+  {
+    sqlite::Database db;
+    ASSERT_TRUE(db.Open("/c/catalog.db", vfs_.name()));
+    ASSERT_TRUE(db.Exec("PRAGMA locking_mode=EXCLUSIVE"));
+    ASSERT_TRUE(db.Exec("PRAGMA user_version=1"));
+  }
+  ASSERT_TRUE(TryOpen());
+  EXPECT_NE(catalog_->FindFile("file-1"), nullptr);
+  EXPECT_TRUE(Update([](Transaction& t) -> base::Result<> {
+    model::UploadRecord upload;
+    upload.id = "upload_1";
+    upload.sequence = t.NextSequence();
+    t.Put(upload);
+    return {};
+  }));
+}
+
 TEST_F(CatalogTest, ANewerFileIsRefused) {
   Tamper("PRAGMA user_version=99");
   auto opened = TryOpen();

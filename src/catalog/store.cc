@@ -20,6 +20,10 @@ CREATE TABLE batch (
 CREATE TABLE meta (
   one INTEGER PRIMARY KEY CHECK (one = 1), last_sequence INTEGER NOT NULL,
   sum INTEGER NOT NULL) STRICT;
+)sql",
+                                     R"sql(
+CREATE TABLE upload (
+  sequence INTEGER PRIMARY KEY, record BLOB NOT NULL, sum INTEGER NOT NULL) STRICT;
 )sql"};
 
 constexpr sqlite::Format kFormat{
@@ -82,6 +86,8 @@ base::Result<> Store::Prepare() {
       {&s.remove_file, "DELETE FROM file WHERE sequence = ?"},
       {&s.put_batch, "INSERT OR REPLACE INTO batch VALUES (?,?,?)"},
       {&s.remove_batch, "DELETE FROM batch WHERE sequence = ?"},
+      {&s.put_upload, "INSERT OR REPLACE INTO upload VALUES (?,?,?)"},
+      {&s.remove_upload, "DELETE FROM upload WHERE sequence = ?"},
       {&s.put_meta, "INSERT OR REPLACE INTO meta VALUES (1,?,?)"}};
   for (auto [row, sql] : all) INFERQ_TRY(row->Prepare(db_, sql));
   return {};
@@ -90,7 +96,8 @@ base::Result<> Store::Prepare() {
 base::Result<> Store::Visit(const Visitor& visitor) {
   INFERQ_TRY(VisitMeta(visitor));
   INFERQ_TRY(VisitTable("file", visitor.on_file));
-  return VisitTable("batch", visitor.on_batch);
+  INFERQ_TRY(VisitTable("batch", visitor.on_batch));
+  return visitor.on_upload ? VisitTable("upload", visitor.on_upload) : base::Result<>();
 }
 
 base::Result<> Store::VisitMeta(const Visitor& visitor) {
@@ -132,6 +139,7 @@ base::Result<> Store::Write(const ChangeSet& changes) {
   Statements& s = *statements_;
   INFERQ_TRY(WriteChanges(s.put_file, s.remove_file, changes.files));
   INFERQ_TRY(WriteChanges(s.put_batch, s.remove_batch, changes.batches));
+  INFERQ_TRY(WriteChanges(s.put_upload, s.remove_upload, changes.uploads));
   s.put_meta.Put(changes.last_sequence);
   s.put_meta.PutSum();
   return s.put_meta.Run();

@@ -9,6 +9,7 @@
 #include "catalog/overlay.h"
 #include "model/batch.h"
 #include "model/file.h"
+#include "model/upload.h"
 #include "sqlite/database.h"
 
 namespace inferq::catalog {
@@ -17,19 +18,23 @@ namespace inferq::catalog {
 struct ChangeSet {
   Overlay<model::FileRecord> files;
   Overlay<model::BatchRecord> batches;
+  Overlay<model::UploadRecord> uploads;
   uint64_t last_sequence = 0;
 
   void Merge(ChangeSet newer) {
     files.Merge(std::move(newer.files));
     batches.Merge(std::move(newer.batches));
+    uploads.Merge(std::move(newer.uploads));
   }
+  bool empty() const { return files.empty() && batches.empty() && uploads.empty(); }
 };
 
 /// What Open finds, in order of sequence.
 struct Visitor {
   std::function<base::Result<>(model::FileRecord)> on_file;
   std::function<base::Result<>(model::BatchRecord)> on_batch;
-  std::function<void(uint64_t)> on_last_sequence;  ///< First; not for a new store.
+  std::function<void(uint64_t)> on_last_sequence;                  ///< First; not for a new store.
+  std::function<base::Result<>(model::UploadRecord)> on_upload{};  ///< Null: left out.
 };
 
 /// The records in an SQLite file, each a row with a checksum. One thread at a time; calls block.
@@ -50,7 +55,8 @@ class Store {
  private:
   // Reset before the connection that they belong to.
   struct Statements {
-    sqlite::Row put_file, remove_file, put_batch, remove_batch, put_meta;
+    sqlite::Row put_file, remove_file, put_batch, remove_batch, put_upload, remove_upload;
+    sqlite::Row put_meta;
   };
 
   base::Result<> Prepare();

@@ -75,6 +75,8 @@ struct BatchRecord {
   std::vector<std::pair<std::string, std::string>> metadata;
   std::optional<base::Micros> output_expires_after;  ///< Lifetime of the output files.
   std::string traceparent;                           ///< Of the request that made it; "" is none.
+  std::string idempotency_key;                       ///< While it stands for the batch; "" is none.
+  uint64_t content_hash = 0;  ///< Of the parameters; compared for equal keys.
 
   BatchStatus status = BatchStatus::kValidating;
   std::string model;   ///< Of all its lines; "" when not known, or not the same for all.
@@ -82,6 +84,7 @@ struct BatchRecord {
   std::vector<std::string> models;  ///< Of its lines, in the order of the index; once validated.
   uint64_t index_blob = 0;          ///< Where its lines lie (queue/batch_plan.h); 0: none yet.
   uint64_t cost = 0;                ///< Tokens that its lines are expected to take; once validated.
+  uint64_t prompt_tokens = 0;       ///< Of them, those of the prompts.
   std::vector<BatchProblem> errors;
   std::string output_file_id;  ///< "" is none.
   std::string error_file_id;

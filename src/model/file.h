@@ -19,6 +19,12 @@ struct FileRecord {
   uint64_t blob = 0;  ///< Number in the blob store.
   base::WallTime created{};
   std::optional<base::WallTime> expires{};  ///< Then it is deleted.
+  /// It is deleted, and `blob` is 0: only its place is kept until `expires`, for lists that go on
+  /// behind it.
+  bool removed = false;
+
+  /// Whether its tenant can still see it.
+  bool IsThere(base::WallTime now) const { return !removed && (!expires || now < *expires); }
 };
 
 }  // namespace inferq::model

@@ -50,6 +50,12 @@ void Shorten(std::string& text, size_t most) {
 
 Result<std::unique_ptr<BatchValidator>> BatchValidator::Open(std::shared_ptr<blob::BlobStore> blobs,
                                                              blob::BlobId blob, BatchRules rules) {
+  INFERQ_ASSIGN(uint64_t size, blobs->Size(blob));
+  if (size > rules.max_bytes) {
+    return base::Fail(Code::kInvalidArgument,
+                      "The file has {} bytes; one that is run as a batch may have {}.", size,
+                      rules.max_bytes);
+  }
   ingest::SourceOptions options{.format = ingest::Format::kBatch,
                                 .batch_endpoint = rules.endpoint,
                                 .find_repeats = false,
@@ -90,6 +96,13 @@ Result<bool> BatchValidator::Step(uint64_t n) {
 
 // The index is durable, or gone where the batch will not run.
 Result<> BatchValidator::Finish() {
+  if (survey_.inputs > rules_.max_inputs) {
+    Report({"too_many_inputs",
+            fmt::format("The file has {} embedding inputs; one batch may have {}.", survey_.inputs,
+                        rules_.max_inputs),
+            "",
+            {}});
+  }
   INFERQ_TRY(ReportRepeats());
   if (!survey_.problems.empty()) return index_.Discard();
   INFERQ_ASSIGN(survey_.index, index_.Seal());
@@ -111,8 +124,20 @@ Result<> BatchValidator::ReportRepeats() {
   std::ranges::sort(problems, {}, [](const model::BatchProblem& problem) {
     return std::pair(problem.line.value_or(UINT64_MAX), problem.code);
   });
-  if (problems.size() > rules_.max_problems) problems.resize(rules_.max_problems);
+  Trim();
   return {};
+}
+
+// What is not listed is at least counted.
+void BatchValidator::Trim() {
+  auto& problems = survey_.problems;
+  if (problems.size() > rules_.max_problems) problems.resize(rules_.max_problems);
+  if (survey_.bad_lines == problems.size()) return;
+  problems.push_back({"too_many_errors",
+                      fmt::format("{} more errors are not listed; the first {} are.",
+                                  survey_.bad_lines - problems.size(), problems.size()),
+                      "",
+                      {}});
 }
 
 Result<> BatchValidator::Abandon() {
@@ -130,6 +155,8 @@ Result<> BatchValidator::Look(const ingest::Line& line) {
   INFERQ_TRY(ids_.Add(line.custom_id, line.number));
   uint64_t cost = CostOf(line.survey);
   survey_.cost += cost;
+  survey_.prompt_tokens += line.survey.tokens;
+  survey_.inputs += line.survey.inputs;
   if (survey_.problems.empty()) {
     INFERQ_TRY(index_.Add({.offset = *begin_ + line.offset,
                            .length = static_cast<uint32_t>(line.length),

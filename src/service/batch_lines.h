@@ -29,6 +29,8 @@ struct BatchSurvey {
   std::vector<std::string> models;            ///< Of the lines, in the order of the index.
   blob::BlobId index = 0;                     ///< Where the lines lie; 0: there are problems.
   uint64_t cost = 0;                          ///< Tokens, estimated, of all good lines together.
+  uint64_t prompt_tokens = 0;                 ///< Of them, those of the prompts.
+  uint64_t inputs = 0;                        ///< Of embeddings.
   std::vector<model::BatchProblem> problems;  ///< The first ones.
   uint64_t bad_lines = 0;                     ///< All of them.
 };
@@ -38,13 +40,15 @@ struct BatchRules {
   wire::Endpoint endpoint = wire::Endpoint::kChatCompletions;
   std::function<bool(const std::string&)> offers_model;  ///< Any thread.
   uint64_t max_lines = 0;
-  uint32_t max_problems = 0;
+  uint32_t max_problems = 0;  ///< Listed; one more says how many are not.
+  uint64_t max_bytes = UINT64_MAX;
+  uint64_t max_inputs = UINT64_MAX;
 };
 
 /// Looks at every line of a batch's file before any of them is run. Blocks; one thread at a time.
 class BatchValidator {
  public:
-  /// kInvalidArgument: the file as a whole is no batch.
+  /// kInvalidArgument: the file as a whole is no batch, or too large for one.
   static base::Result<std::unique_ptr<BatchValidator>> Open(std::shared_ptr<blob::BlobStore> blobs,
                                                             blob::BlobId blob, BatchRules rules);
   /// Looks at up to `n` more lines. @return whether there are more.
@@ -59,6 +63,7 @@ class BatchValidator {
   base::Result<> Look(const ingest::Line& line);
   base::Result<> Finish();
   base::Result<> ReportRepeats();
+  void Trim();
   uint32_t LaneOf(const std::string& model);
   void Report(model::BatchProblem problem);
 

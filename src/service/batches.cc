@@ -18,6 +18,7 @@ namespace {
 
 constexpr uint64_t kLookAtOnce = 2'000;  // lines between two looks at the record
 constexpr base::Micros kPause = 250ms;   // bounds how late an ending by the queue's timers is seen
+constexpr size_t kKeysAtOnce = 1000;     // that one update takes off their records
 
 std::unexpected<base::Error> NoSuchBatch(const std::string& id) {
   return base::Fail(Code::kNotFound, "No batch found with id '{}'.", id);
@@ -53,6 +54,21 @@ base::Error BadWindow(const std::string& window, const std::vector<std::string>&
       .WithParam("completion_window");
 }
 
+// What is fixed by the call.
+BatchRecord RecordOf(const Caller& caller, NewBatch batch) {
+  BatchRecord record;
+  record.tenant = caller.tenant;
+  record.endpoint = std::move(batch.endpoint);
+  record.input_file_id = std::move(batch.input_file_id);
+  record.completion_window = std::move(batch.completion_window);
+  record.metadata = std::move(batch.metadata);
+  record.output_expires_after = batch.output_expires_after;
+  record.traceparent = caller.traceparent;
+  record.idempotency_key = std::move(batch.idempotency_key);
+  record.content_hash = batch.content_hash;
+  return record;
+}
+
 bool HasEnded(const queue::QueueStats& stats) {
   uint64_t live = 0;
   for (int i = 0; i < model::kStateCount; ++i) {
@@ -72,10 +88,14 @@ queue::TaskFilter TasksOf(const BatchRecord& batch) {
 }  // namespace
 
 Batches::Batches(BatchEnvironment environment)
-    : env_(std::move(environment)), drivers_(env_.runtime) {}
+    : env_(std::move(environment)),
+      rate_(env_.options.batches.creations_per_hour),
+      drivers_(env_.runtime) {}
 
 void Batches::Adopt() {
   env_.catalog.ForEachBatch([this](const BatchRecord& batch) {
+    rate_.Add(batch.tenant, batch.created);
+    if (!batch.idempotency_key.empty()) keys_.Add(batch);
     if (IsTerminal(batch.status)) return;
     if (batch.input_blob != 0) env_.refs.Hold(batch.input_blob);
     if (batch.index_blob != 0) env_.refs.Hold(batch.index_blob);
@@ -117,36 +137,76 @@ Awaitable<Result<BatchView>> Batches::Create(Caller caller, NewBatch batch) {
   if (!window || std::ranges::find(taken, batch.completion_window) == taken.end()) {
     co_return std::unexpected(BadWindow(batch.completion_window, taken));
   }
-  BatchRecord record;
+  BatchRecord record = RecordOf(caller, std::move(batch));
   record.id = env_.ids.Make("batch_");
-  record.tenant = caller.tenant;
-  record.endpoint = std::move(batch.endpoint);
-  record.input_file_id = std::move(batch.input_file_id);
-  record.completion_window = std::move(batch.completion_window);
-  record.metadata = std::move(batch.metadata);
-  record.output_expires_after = batch.output_expires_after;
-  record.traceparent = caller.traceparent;
   record.created = env_.runtime.clock().Wall();
   record.expires = record.created + *window;
-  auto put = [this, &record](catalog::Transaction& transaction) -> Result<> {
-    const FileRecord* input = transaction.FindFile(record.input_file_id);
-    // Without the file the batch fails in validation, as clients expect.
-    if (input != nullptr && input->tenant == record.tenant) {
-      record.input_blob = input->blob;
-      env_.refs.Hold(record.input_blob);  // before a deletion that follows at once can drop it
-    }
-    record.sequence = transaction.NextSequence();
-    record.number = model::BatchId{model::MakeTaskId(0, record.sequence).value};
-    transaction.Put(record);
+  std::string same;  // an earlier call's
+  auto put = [this, &record, &same](catalog::Transaction& transaction) -> Result<> {
+    INFERQ_ASSIGN(same, Add(transaction, record));
     return {};
   };
   if (auto updated = co_await env_.catalog.Update(std::move(put)); !updated) {
     env_.refs.Drop(record.input_blob);
     co_return std::unexpected(std::move(updated).error());
   }
+  if (!same.empty()) co_return Get(caller, same);
   env_.observer.BatchMoved(record);
   if (!stopping_) Spawn(record);
   co_return ViewOf(record);
+}
+
+Result<std::string> Batches::Add(catalog::Transaction& transaction, BatchRecord& record) {
+  INFERQ_ASSIGN(std::string same, FindSame(transaction, record));
+  if (!same.empty()) return same;
+  INFERQ_TRY(rate_.Check(record.tenant, record.created));
+  const FileRecord* input = transaction.FindFile(record.input_file_id);
+  // Without the file the batch fails in validation, as clients expect.
+  bool readable = input != nullptr && input->tenant == record.tenant;
+  if (readable && input->IsThere(record.created)) {
+    record.input_blob = input->blob;
+    env_.refs.Hold(record.input_blob);  // before a deletion that follows at once can drop it
+  }
+  record.sequence = transaction.NextSequence();
+  record.number = model::BatchId{model::MakeTaskId(0, record.sequence).value};
+  transaction.Put(record);
+  // If the commit fails the store is opened anew, and what is remembered here with it.
+  rate_.Add(record.tenant, record.created);
+  if (!record.idempotency_key.empty()) keys_.Add(record);
+  return std::string();
+}
+
+// The batch that the key stands for; "" is none.
+Result<std::string> Batches::FindSame(const catalog::Transaction& transaction,
+                                      const BatchRecord& record) const {
+  if (record.idempotency_key.empty()) return std::string();
+  const std::string* id = keys_.Find(record.tenant, record.idempotency_key, record.created);
+  const BatchRecord* found = id == nullptr ? nullptr : transaction.FindBatch(*id);
+  if (found == nullptr) return std::string();
+  if (found->content_hash == record.content_hash) return found->id;
+  return std::unexpected(
+      base::Error(Code::kAlreadyExists,
+                  fmt::format("The idempotency_key '{}' conflicts with an earlier request: {} was "
+                              "created with it and other parameters.",
+                              record.idempotency_key, found->id))
+          .WithParam("idempotency_key"));
+}
+
+Awaitable<Result<>> Batches::ForgetOldKeys() {
+  auto old = keys_.Expire(env_.runtime.clock().Wall(), kKeysAtOnce);
+  if (old.empty()) co_return Result<>{};
+  auto clear = [&old](catalog::Transaction& transaction) -> Result<> {
+    for (const std::string& id : old) {
+      const BatchRecord* found = transaction.FindBatch(id);
+      if (found == nullptr) continue;
+      BatchRecord batch = *found;
+      batch.idempotency_key.clear();
+      batch.content_hash = 0;
+      transaction.Put(std::move(batch));
+    }
+    return {};
+  };
+  co_return co_await env_.catalog.Update(std::move(clear));
 }
 
 Result<BatchView> Batches::Get(const Caller& caller, const std::string& id) const {
@@ -158,7 +218,7 @@ Result<BatchView> Batches::Get(const Caller& caller, const std::string& id) cons
 Result<catalog::Page<BatchView>> Batches::List(const Caller& caller, const std::string& after,
                                                uint32_t limit) const {
   catalog::ListRequest request{
-      .tenant = caller.tenant, .after = after, .limit = limit, .purpose = {}};
+      .tenant = caller.tenant, .after = after, .limit = limit, .purpose = {}, .now = {}};
   INFERQ_ASSIGN(auto page, env_.catalog.ListBatches(request));
   catalog::Page<BatchView> views{.records = {}, .has_more = page.has_more};
   for (const BatchRecord& batch : page.records) views.records.push_back(ViewOf(batch));
@@ -257,6 +317,9 @@ Awaitable<Result<bool>> Batches::Update(std::string id, BatchStatus from, Change
 Awaitable<Result<>> Batches::Validate(BatchRecord batch) {
   INFERQ_CO_ASSIGN(BatchSurvey survey, co_await Survey(batch));
   if (!StillIn(batch.id, BatchStatus::kValidating)) co_return Result<>{};
+  if (survey.problems.empty()) {
+    if (auto problem = OverTokenLimit(batch, survey)) survey.problems.push_back(*problem);
+  }
   base::WallTime now = env_.runtime.clock().Wall();
   bool bad = !survey.problems.empty();
   Change change = [&survey, now, bad](catalog::Transaction&, BatchRecord& record) -> Result<> {
@@ -266,16 +329,45 @@ Awaitable<Result<>> Batches::Validate(BatchRecord batch) {
     record.model = bad ? "" : survey.model;
     record.lines = bad ? 0 : survey.lines;
     if (!bad) record.models = survey.models;
-    record.index_blob = survey.index;
+    record.index_blob = bad ? 0 : survey.index;
     record.cost = bad ? 0 : survey.cost;
+    record.prompt_tokens = bad ? 0 : survey.prompt_tokens;
     return {};
   };
   if (survey.index != 0) env_.refs.Hold(survey.index);
   auto moved = co_await Update(batch.id, BatchStatus::kValidating, std::move(change));
   INFERQ_CO_TRY(moved);  // else it may be recorded: the next start knows
-  if (!*moved) env_.refs.Drop(survey.index);
+  if (!*moved || bad) env_.refs.Drop(survey.index);
   if (*moved && bad) env_.refs.Drop(batch.input_blob);
   co_return Result<>{};
+}
+
+// What waits and runs already on the models that the batch names, and the batch itself. Of two
+// that are validated at the same instant, both may pass.
+std::optional<model::BatchProblem> Batches::OverTokenLimit(const BatchRecord& batch,
+                                                           const BatchSurvey& survey) const {
+  uint64_t most = env_.options.batches.enqueued_tokens;
+  if (most == 0) return std::nullopt;
+  std::map<std::string, uint64_t> enqueued;
+  for (const std::string& model : survey.models) enqueued[model] = survey.prompt_tokens;
+  env_.catalog.ForEachBatch([&](const BatchRecord& other) {
+    if (other.tenant != batch.tenant || IsTerminal(other.status)) return;
+    for (const std::string& model : other.models) {
+      auto found = enqueued.find(model);
+      if (found != enqueued.end()) found->second += other.prompt_tokens;
+    }
+  });
+  for (const auto& [model, tokens] : enqueued) {
+    if (tokens <= most) continue;
+    return model::BatchProblem{
+        "token_limit_exceeded",
+        fmt::format("Enqueued token limit reached for {} in organization {}. Limit: {} enqueued "
+                    "tokens. Please try again once some in_progress batches have been completed.",
+                    model, batch.tenant, most),
+        "",
+        {}};
+  }
+  return std::nullopt;
 }
 
 // Reads the whole file, or as far as it is wanted.
@@ -294,7 +386,9 @@ Awaitable<Result<BatchSurvey>> Batches::Survey(BatchRecord batch) {
                rules = BatchRules{.endpoint = *wire::ParseEndpoint(batch.endpoint),
                                   .offers_model = env_.offers_model,
                                   .max_lines = env_.options.max_lines,
-                                  .max_problems = env_.options.max_problems}] {
+                                  .max_problems = env_.options.max_problems,
+                                  .max_bytes = env_.options.batches.bytes,
+                                  .max_inputs = env_.options.batches.inputs}] {
     return BatchValidator::Open(blobs, blob, rules);
   };
   auto validator = co_await env_.runtime.RunBlocking(runtime::kAnyLane, std::move(open));
@@ -430,7 +524,8 @@ Awaitable<Result<>> Batches::Finalize(BatchRecord batch) {
                       .blob = file.blob,
                       .created = now,
                       .expires = {}};
-    if (batch.output_expires_after) record.expires = now + *batch.output_expires_after;
+    base::Micros lifetime = batch.output_expires_after.value_or(env_.options.file_lifetime);
+    if (lifetime.count() > 0) record.expires = now + lifetime;
     std::string id = record.id;
     transaction.Put(std::move(record));
     return id;

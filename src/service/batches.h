@@ -10,9 +10,11 @@
 #include "queue/queue.h"
 #include "runtime/event.h"
 #include "runtime/runtime.h"
+#include "service/batch_keys.h"
 #include "service/batch_lines.h"
 #include "service/batch_output.h"
 #include "service/blob_refs.h"
+#include "service/creation_rate.h"
 #include "service/ids.h"
 #include "service/service.h"
 
@@ -48,7 +50,7 @@ class Batches {
  public:
   explicit Batches(BatchEnvironment environment);
 
-  /// Takes hold of the blobs of live batches.
+  /// Takes hold of the blobs of live batches, and learns of keys and of the last hour.
   void Adopt();
   /// Goes on with every batch that has not ended.
   void Resume();
@@ -61,17 +63,25 @@ class Batches {
                                               uint32_t limit) const;
   Awaitable<base::Result<BatchView>> Cancel(Caller caller, std::string id);
 
+  /// Lets go of idempotency keys that are too old.
+  Awaitable<base::Result<>> ForgetOldKeys();
   /// A task of a batch has ended, or waits again.
   void TaskSettled(model::BatchId batch);
 
  private:
   using Change = std::function<base::Result<>(catalog::Transaction&, model::BatchRecord&)>;
 
+  /// Adds the batch, unless its key stands for another: that one's id then, else "".
+  base::Result<std::string> Add(catalog::Transaction& transaction, model::BatchRecord& record);
+  base::Result<std::string> FindSame(const catalog::Transaction& transaction,
+                                     const model::BatchRecord& record) const;
   void Spawn(const model::BatchRecord& batch);
   Awaitable<void> Drive(std::string id);
   Awaitable<base::Result<>> Advance(model::BatchRecord batch);
   Awaitable<base::Result<>> Validate(model::BatchRecord batch);
   Awaitable<base::Result<BatchSurvey>> Survey(model::BatchRecord batch);
+  std::optional<model::BatchProblem> OverTokenLimit(const model::BatchRecord& batch,
+                                                    const BatchSurvey& survey) const;
   Awaitable<base::Result<>> RunLines(model::BatchRecord batch);
   Awaitable<base::Result<>> SubmitLines(model::BatchRecord batch);
   Awaitable<base::Result<>> SubmitWhenThereIsRoom(model::BatchRecord batch, queue::BatchPlan plan);
@@ -87,6 +97,8 @@ class Batches {
   Awaitable<void> Pause(model::BatchId batch, base::Micros at_least = base::Micros(0));
 
   BatchEnvironment env_;
+  BatchKeys keys_;
+  CreationRate rate_;
   runtime::Scope drivers_;
   std::map<model::BatchId, std::unique_ptr<runtime::Event>> moved_;  // of live batches
   bool stopping_ = false;

@@ -6,19 +6,18 @@ using base::Code;
 
 namespace {
 
-// The byte that tells what a text is: the first behind white space and a byte order mark.
-char FirstByte(std::string_view text) {
-  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
-  size_t at = text.find_first_not_of(" \t\r\n");
-  return at == text.npos ? '\0' : text[at];
-}
-
 base::Error DiskIsFull() {
   return base::Error(Code::kUnavailable, "The disk of the server is full; try again later.")
       .WithRetryAfter(std::chrono::seconds(5));
 }
 
 }  // namespace
+
+char FirstByte(std::string_view text) {
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+  size_t at = text.find_first_not_of(" \t\r\n");
+  return at == text.npos ? '\0' : text[at];
+}
 
 base::Error ForUploader(const base::Error& error) {
   if (error.code() == Code::kResourceExhausted) return DiskIsFull();

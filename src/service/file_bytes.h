@@ -17,6 +17,10 @@ using LowOnRoom = std::shared_ptr<const std::atomic<bool>>;
 /// and passes.
 base::Error ForUploader(const base::Error& error);
 
+/// The byte that tells what a text is: the first behind white space and a byte order mark; 0:
+/// there is none.
+char FirstByte(std::string_view text);
+
 /// An upload as a blob under construction, removed unless kept.
 class BlobUpload final : public Upload {
  public:
@@ -29,8 +33,8 @@ class BlobUpload final : public Upload {
   uint64_t size() const override { return size_; }
 
   blob::BlobId blob() const { return blob_; }
-  /// Whether its first line begins like a JSON object.
-  bool looks_like_json_lines() const { return first_ == '{'; }
+  /// The first byte that is no white space nor of a byte order mark; 0: there is none.
+  char first() const { return first_; }
   /// Makes the bytes durable. On `home`.
   Awaitable<base::Result<>> Seal();
   /// A record points to it now.
@@ -42,7 +46,7 @@ class BlobUpload final : public Upload {
   const blob::BlobId blob_;
   LowOnRoom low_on_room_;
   std::atomic<uint64_t> size_ = 0;
-  char first_ = 0;  // the first byte that is no white space (nor of a byte order mark)
+  char first_ = 0;
   bool kept_ = false;
 };
 

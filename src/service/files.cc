@@ -16,10 +16,33 @@ base::Error BadUpload(std::string message) {
   return base::Error(Code::kInvalidArgument, std::move(message)).WithParam("file");
 }
 
+// What stays of a deleted file.
+FileRecord PlaceOf(const FileRecord& file, base::WallTime now) {
+  constexpr base::Micros kKept = std::chrono::hours(1);
+  FileRecord place;
+  place.id = file.id;
+  place.sequence = file.sequence;
+  place.tenant = file.tenant;
+  place.expires = now + kKept;
+  place.removed = true;
+  return place;
+}
+
 }  // namespace
 
+base::Result<> CheckContent(std::string_view purpose, uint64_t size, char first) {
+  if (purpose == "batch" && first != '{') {
+    return std::unexpected(
+        BadUpload("Invalid file format for Batch API. Must be .jsonl: one JSON object a line."));
+  }
+  if (size == 0) return std::unexpected(BadUpload("The file is empty."));
+  return {};
+}
+
 void Files::Adopt() {
-  catalog_.ForEachFile([this](const FileRecord& file) { refs_->Hold(file.blob); });
+  catalog_.ForEachFile([this](const FileRecord& file) {
+    if (!file.removed) refs_->Hold(file.blob);
+  });
 }
 
 Awaitable<base::Result<std::shared_ptr<Upload>>> Files::BeginUpload() {
@@ -32,41 +55,46 @@ Awaitable<base::Result<std::shared_ptr<Upload>>> Files::BeginUpload() {
 Awaitable<base::Result<FileRecord>> Files::FinishUpload(Caller caller, NewFile file,
                                                         std::shared_ptr<Upload> upload) {
   auto bytes = std::static_pointer_cast<BlobUpload>(upload);
-  if (bytes->size() == 0) co_return std::unexpected(BadUpload("The file is empty."));
-  if (file.purpose == "batch" && !bytes->looks_like_json_lines()) {
-    co_return std::unexpected(
-        BadUpload("Invalid file format for Batch API. Must be .jsonl: one JSON object a line."));
-  }
+  INFERQ_CO_TRY(CheckContent(file.purpose, bytes->size(), bytes->first()));
   INFERQ_CO_TRY(co_await bytes->Seal());
-  base::WallTime now = runtime_.clock().Wall();
-  FileRecord record{.id = ids_.Make("file-"),
-                    .sequence = 0,
-                    .tenant = caller.tenant,
-                    .filename = std::move(file.filename),
-                    .purpose = std::move(file.purpose),
-                    .bytes = bytes->size(),
-                    .blob = bytes->blob(),
-                    .created = now,
-                    .expires = {}};
-  if (file.expires_after) record.expires = now + *file.expires_after;
-  refs_->Hold(record.blob);
-  auto put = [&record](catalog::Transaction& transaction) -> base::Result<> {
-    record.sequence = transaction.NextSequence();
-    transaction.Put(record);
+  refs_->Hold(bytes->blob());
+  FileRecord record;
+  auto put = [&](catalog::Transaction& transaction) -> base::Result<> {
+    record = Add(transaction, caller.tenant, std::move(file), bytes->size(), bytes->blob());
     return {};
   };
   bytes->Keep();
   if (auto updated = co_await catalog_.Update(std::move(put)); !updated) {
-    refs_->Drop(record.blob);
+    refs_->Drop(bytes->blob());
     co_return std::unexpected(std::move(updated).error());
   }
   observer_.FileStored(caller, record);
   co_return record;
 }
 
+FileRecord Files::Add(catalog::Transaction& transaction, const std::string& tenant, NewFile file,
+                      uint64_t bytes, blob::BlobId blob) {
+  base::WallTime now = runtime_.clock().Wall();
+  FileRecord record{.id = ids_.Make("file-"),
+                    .sequence = transaction.NextSequence(),
+                    .tenant = tenant,
+                    .filename = std::move(file.filename),
+                    .purpose = std::move(file.purpose),
+                    .bytes = bytes,
+                    .blob = blob,
+                    .created = now,
+                    .expires = {}};
+  base::Micros usual = record.purpose == "batch" ? batch_lifetime_ : base::Micros(0);
+  base::Micros lifetime = file.expires_after.value_or(usual);
+  if (lifetime.count() > 0) record.expires = now + lifetime;
+  transaction.Put(record);
+  return record;
+}
+
 base::Result<FileRecord> Files::Get(const Caller& caller, const std::string& id) const {
   const FileRecord* file = catalog_.FindFile(id);
-  if (file == nullptr || file->tenant != caller.tenant) return NoSuchFile(id);
+  bool own = file != nullptr && file->tenant == caller.tenant;
+  if (!own || !file->IsThere(runtime_.clock().Wall())) return NoSuchFile(id);
   return *file;
 }
 
@@ -76,7 +104,8 @@ base::Result<catalog::Page<FileRecord>> Files::List(const Caller& caller,
                              .after = request.after,
                              .limit = request.limit,
                              .order = request.order,
-                             .purpose = request.purpose});
+                             .purpose = request.purpose,
+                             .now = runtime_.clock().Wall()});
 }
 
 Awaitable<base::Result<>> Files::Delete(Caller caller, std::string id) {
@@ -86,11 +115,12 @@ Awaitable<base::Result<>> Files::Delete(Caller caller, std::string id) {
 
 Awaitable<base::Result<>> Files::Remove(std::string id) {
   FileRecord removed;
-  auto remove = [&id, &removed](catalog::Transaction& transaction) -> base::Result<> {
+  base::WallTime now = runtime_.clock().Wall();
+  auto remove = [&id, &removed, now](catalog::Transaction& transaction) -> base::Result<> {
     const FileRecord* file = transaction.FindFile(id);
-    if (file == nullptr) return NoSuchFile(id);
+    if (file == nullptr || file->removed) return NoSuchFile(id);
     removed = *file;
-    transaction.RemoveFile(id);
+    transaction.Put(PlaceOf(removed, now));
     return {};
   };
   INFERQ_CO_TRY(co_await catalog_.Update(std::move(remove)));
@@ -106,15 +136,24 @@ base::Result<std::shared_ptr<Content>> Files::Open(const Caller& caller, const s
 
 Awaitable<base::Result<>> Files::DeleteExpired() {
   base::WallTime now = runtime_.clock().Wall();
-  std::vector<std::string> expired;
+  std::vector<std::string> expired, places;
   catalog_.ForEachFile([&](const FileRecord& file) {
-    if (file.expires && *file.expires <= now) expired.push_back(file.id);
+    if (file.expires && *file.expires <= now) (file.removed ? places : expired).push_back(file.id);
   });
   for (std::string& id : expired) {
     auto removed = co_await Remove(std::move(id));
     if (!removed && removed.error().code() != Code::kNotFound) co_return removed;
   }
-  co_return base::Result<>{};
+  if (places.empty()) co_return base::Result<>{};
+  co_return co_await RemovePlaces(std::move(places));
+}
+
+Awaitable<base::Result<>> Files::RemovePlaces(std::vector<std::string> ids) {
+  auto remove = [&ids](catalog::Transaction& transaction) -> base::Result<> {
+    for (const std::string& id : ids) transaction.RemoveFile(id);
+    return {};
+  };
+  co_return co_await catalog_.Update(std::move(remove));
 }
 
 }  // namespace inferq::service

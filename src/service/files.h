@@ -14,23 +14,29 @@
 
 namespace inferq::service {
 
+/// Whether a file of `size` bytes may have the purpose. `first`: see BlobUpload::first.
+/// kInvalidArgument (param "file"): it is empty, or for batches and no JSON lines.
+base::Result<> CheckContent(std::string_view purpose, uint64_t size, char first);
+
 /// The files of all tenants: names in the catalog, bytes in the blob store.
 ///
 /// Bytes are sealed before the record is written, and the record is removed before the bytes: a
-/// crash between the two leaves a blob without a record, which the next start removes. On the
+/// crash between the two leaves a blob without a record, which the next start removes. Of a deleted
+/// file the place in the lists is kept for an hour, so that who lists behind it can go on. On the
 /// strand.
 class Files {
  public:
   Files(runtime::Runtime& runtime, catalog::Catalog& catalog,
         std::shared_ptr<blob::BlobStore> blobs, std::shared_ptr<BlobRefs> refs, IdMaker& ids,
-        LowOnRoom low_on_room, Observer& observer)
+        LowOnRoom low_on_room, Observer& observer, base::Micros batch_lifetime)
       : runtime_(runtime),
         catalog_(catalog),
         blobs_(std::move(blobs)),
         refs_(std::move(refs)),
         ids_(ids),
         low_on_room_(std::move(low_on_room)),
-        observer_(observer) {}
+        observer_(observer),
+        batch_lifetime_(batch_lifetime) {}
 
   /// Takes hold of the blobs of stored files.
   void Adopt();
@@ -38,6 +44,9 @@ class Files {
   Awaitable<base::Result<std::shared_ptr<Upload>>> BeginUpload();
   Awaitable<base::Result<model::FileRecord>> FinishUpload(Caller caller, NewFile file,
                                                           std::shared_ptr<Upload> upload);
+  /// The record of a new file over a sealed blob, with a number of that update, held.
+  model::FileRecord Add(catalog::Transaction& transaction, const std::string& tenant, NewFile file,
+                        uint64_t bytes, blob::BlobId blob);
   base::Result<model::FileRecord> Get(const Caller& caller, const std::string& id) const;
   base::Result<catalog::Page<model::FileRecord>> List(const Caller& caller,
                                                       const FileList& request) const;
@@ -49,6 +58,7 @@ class Files {
 
  private:
   Awaitable<base::Result<>> Remove(std::string id);
+  Awaitable<base::Result<>> RemovePlaces(std::vector<std::string> ids);
 
   runtime::Runtime& runtime_;
   catalog::Catalog& catalog_;
@@ -57,6 +67,7 @@ class Files {
   IdMaker& ids_;
   LowOnRoom low_on_room_;
   Observer& observer_;
+  const base::Micros batch_lifetime_;  // of files for batches; 0: for ever
 };
 
 }  // namespace inferq::service

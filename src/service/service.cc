@@ -218,6 +218,28 @@ Awaitable<Result<std::shared_ptr<Content>>> Service::OpenContent(Caller caller, 
   co_return station->files().Open(caller, id);
 }
 
+Awaitable<Result<UploadView>> Service::CreateUpload(Caller caller, NewUpload upload) {
+  INFERQ_CO_ASSIGN(auto station, impl_->OpenForMore());
+  co_return impl_->Checked(*station, co_await station->uploads().Create(caller, upload));
+}
+
+Awaitable<Result<PartView>> Service::FinishPart(Caller caller, std::string id,
+                                                std::shared_ptr<Upload> bytes) {
+  INFERQ_CO_ASSIGN(auto station, impl_->OpenForMore());
+  co_return impl_->Checked(*station, co_await station->uploads().AddPart(caller, id, bytes));
+}
+
+Awaitable<Result<UploadView>> Service::CompleteUpload(Caller caller, std::string id,
+                                                      UploadCompletion call) {
+  INFERQ_CO_ASSIGN(auto station, impl_->OpenForMore());
+  co_return impl_->Checked(*station, co_await station->uploads().Complete(caller, id, call));
+}
+
+Awaitable<Result<UploadView>> Service::CancelUpload(Caller caller, std::string id) {
+  INFERQ_CO_ASSIGN(auto station, impl_->Open());
+  co_return impl_->Checked(*station, co_await station->uploads().Cancel(caller, id));
+}
+
 Awaitable<Result<BatchView>> Service::CreateBatch(Caller caller, NewBatch batch) {
   INFERQ_CO_ASSIGN(auto station, impl_->OpenForMore());
   co_return impl_->Checked(*station, co_await station->batches().Create(caller, batch));

@@ -17,6 +17,7 @@
 #include "model/batch.h"
 #include "model/file.h"
 #include "model/task.h"
+#include "model/upload.h"
 #include "queue/queue.h"
 #include "runtime/runtime.h"
 #include "service/caller.h"
@@ -52,6 +53,22 @@ struct WorkerLimits {
   base::Micros silence{600'000'000};       ///< Then a worker is forgotten.
 };
 
+/// Bounds of batches beside their lines.
+struct BatchLimits {
+  uint64_t bytes = UINT64_MAX;      ///< Of the input file: else the batch fails.
+  uint64_t inputs = UINT64_MAX;     ///< Embedding inputs of all lines: else the batch fails.
+  uint64_t creations_per_hour = 0;  ///< Of a tenant; more are kResourceExhausted. 0: any.
+  uint64_t enqueued_tokens = 0;     ///< Prompt tokens of a tenant's live batches on one model,
+                                    ///< about: else the batch fails. 0: any.
+};
+
+/// Bounds of uploads in parts.
+struct UploadLimits {
+  uint32_t parts = 10'000;  ///< Of an upload.
+  uint32_t pending = 1000;  ///< Of a tenant at once; more are kResourceExhausted.
+  base::Micros lifetime{3'600'000'000};
+};
+
 struct ServiceOptions {
   std::string directory;  ///< Of the store; made with mode 0700.
   std::vector<ModelSpec> models;
@@ -60,9 +77,13 @@ struct ServiceOptions {
   std::vector<std::string> windows{"24h"};  ///< Completion windows that are taken.
   uint32_t max_attempts = 3;                ///< Of one line.
   uint32_t max_problems = 1000;             ///< Bad lines that are listed for one batch.
-  base::Micros idle_unload{600'000'000};    ///< A local model without work is unloaded after this.
-  uint64_t min_free_bytes = 64u << 20;      ///< Less room on the disk: nothing new is taken.
-  base::Micros room_check{2'000'000};       ///< How often the room is looked at.
+  BatchLimits batches{};
+  /// Of files for batches and their output files, where nobody says otherwise; 0: for ever.
+  base::Micros file_lifetime{0};
+  UploadLimits uploads{};
+  base::Micros idle_unload{600'000'000};  ///< A local model without work is unloaded after this.
+  uint64_t min_free_bytes = 64u << 20;    ///< Less room on the disk: nothing new is taken.
+  base::Micros room_check{2'000'000};     ///< How often the room is looked at.
   WorkerLimits workers{};
 };
 
@@ -106,6 +127,29 @@ class Content {
                                                     uint64_t length) = 0;
 };
 
+/// A file that is to come in parts.
+struct NewUpload {
+  std::string filename;
+  std::string purpose;
+  std::string mime_type;
+  uint64_t bytes = 0;
+  std::optional<base::Micros> expires_after;  ///< Of the file.
+};
+struct UploadView {
+  model::UploadRecord record;
+  std::optional<model::FileRecord> file;  ///< Once completed, while it is there.
+};
+struct PartView {
+  std::string id;
+  std::string upload_id;
+  base::WallTime created;
+};
+/// How a file is put together.
+struct UploadCompletion {
+  std::vector<std::string> part_ids;  ///< In the order of their bytes.
+  std::string md5;                    ///< Of all of them, 32 hexadecimal digits; "": not checked.
+};
+
 struct FileList {
   std::string purpose;  ///< "": all.
   std::string after;
@@ -119,6 +163,8 @@ struct NewBatch {
   std::string completion_window;  ///< kInvalidArgument, param completion_window, when not taken.
   std::vector<std::pair<std::string, std::string>> metadata;
   std::optional<base::Micros> output_expires_after;
+  std::string idempotency_key{};  ///< "" is none.
+  uint64_t content_hash = 0;      ///< Of all parameters but the key.
 };
 
 /// A batch as clients see it now: the record, with the counts of lines that have ended so far.
@@ -265,8 +311,23 @@ class Service {
   Awaitable<base::Result<>> DeleteFile(Caller caller, std::string id);
   Awaitable<base::Result<std::shared_ptr<Content>>> OpenContent(Caller caller, std::string id);
 
+  // Uploads: files that come in parts. A tenant's own only. kFailedPrecondition: not pending.
+
+  /// kResourceExhausted: too many are pending.
+  Awaitable<base::Result<UploadView>> CreateUpload(Caller caller, NewUpload upload);
+  /// `bytes` comes from BeginUpload. kInvalidArgument: empty, or more than the upload may have.
+  Awaitable<base::Result<PartView>> FinishPart(Caller caller, std::string id,
+                                               std::shared_ptr<Upload> bytes);
+  /// Takes as long as the disk needs for the bytes. kInvalidArgument: an unknown part, another
+  /// number of bytes, another sum, or FinishUpload's. The same call again has the same answer.
+  Awaitable<base::Result<UploadView>> CompleteUpload(Caller caller, std::string id,
+                                                     UploadCompletion call);
+  Awaitable<base::Result<UploadView>> CancelUpload(Caller caller, std::string id);
+
   // Batches. A tenant's own only.
 
+  /// With the key of an earlier call: its batch, or kAlreadyExists when that had other parameters.
+  /// kResourceExhausted: too many in an hour.
   Awaitable<base::Result<BatchView>> CreateBatch(Caller caller, NewBatch batch);
   Awaitable<base::Result<BatchView>> GetBatch(Caller caller, std::string id);
   Awaitable<base::Result<catalog::Page<BatchView>>> ListBatches(Caller caller, std::string after,

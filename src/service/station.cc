@@ -83,7 +83,16 @@ Awaitable<Result<>> Station::Open() {
     return std::ranges::find(*models, model, &ModelSpec::name) != models->end();
   };
   files_ = std::make_unique<Files>(runtime, *catalog_, blobs_, refs_, ids_, low_on_room_,
-                                   *env_.observer);
+                                   *env_.observer, options_.file_lifetime);
+  uploads_ = std::make_unique<Uploads>(UploadEnvironment{.runtime = runtime,
+                                                         .catalog = *catalog_,
+                                                         .blobs = blobs_,
+                                                         .refs = *refs_,
+                                                         .ids = ids_,
+                                                         .files = *files_,
+                                                         .limits = options_.uploads,
+                                                         .low_on_room = low_on_room_,
+                                                         .observer = *env_.observer});
   online_ = std::make_unique<Online>(runtime, *queue_,
                                      Online::Options{.max_attempts = options_.max_attempts}, wake);
   batches_ = std::make_unique<Batches>(
@@ -101,6 +110,7 @@ Awaitable<Result<>> Station::Open() {
   INFERQ_CO_TRY(co_await OpenTasks());
   for (const auto& [tenant, policy] : options_.tenants) queue_->SetTenant(tenant, policy);
   files_->Adopt();
+  uploads_->Adopt();
   batches_->Adopt();
   INFERQ_CO_TRY(co_await refs_->Sweep());
   co_return Result<>{};
@@ -153,6 +163,7 @@ void Station::WakeModel(const std::string& model) {
 void Station::Drain(base::SteadyTime deadline) {
   drain_until_ = deadline;
   if (workers_) workers_->Drain();
+  if (uploads_) uploads_->Stop();
   base::Error stopping(Code::kUnavailable, "The server is stopping; try again soon.");
   for (auto& [name, host] : hosts_) {
     host->Drain(deadline);
@@ -174,6 +185,7 @@ void Station::Judge(const base::Error& error) {
 Awaitable<void> Station::Close() {
   base::SteadyTime now = env_.runtime.clock().Steady();
   for (auto& [name, host] : hosts_) host->Drain(failure_ ? now : drain_until_.value_or(now));
+  if (uploads_) uploads_->Stop();
   if (batches_) co_await batches_->Stop();
   if (failure_ && online_) co_await online_->Stop(*failure_);
   co_await scope_.Join();
@@ -189,13 +201,21 @@ Awaitable<void> Station::Housekeep() {
     base::SteadyTime now = env_.runtime.clock().Steady();
     if (now >= next) {
       next = now + kHousekeeping;
-      auto deleted = co_await files_->DeleteExpired();
-      if (!deleted) Judge(deleted.error());
+      co_await ForgetOldRecords();
       co_await workers_->Sweep();
       co_await ReclaimLogs();
     }
     co_await changed_.WaitUntil(next);
   }
+}
+
+Awaitable<void> Station::ForgetOldRecords() {
+  auto judge = [this](const Result<>& done) {
+    if (!done) Judge(done.error());
+  };
+  judge(co_await files_->DeleteExpired());
+  judge(co_await uploads_->Sweep());
+  judge(co_await batches_->ForgetOldKeys());
 }
 
 // Segments of the logs that no record points into any more.

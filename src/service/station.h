@@ -16,6 +16,7 @@
 #include "service/result_log.h"
 #include "service/service.h"
 #include "service/tasks.h"
+#include "service/uploads.h"
 #include "service/workers.h"
 
 namespace inferq::service {
@@ -47,6 +48,7 @@ class Station final : private TaskHandler {
   std::vector<std::string> troubles() const;
 
   Files& files() { return *files_; }
+  Uploads& uploads() { return *uploads_; }
   Batches& batches() { return *batches_; }
   Online& online() { return *online_; }
   Tasks& tasks() { return *tasks_; }
@@ -60,6 +62,7 @@ class Station final : private TaskHandler {
   void StartHosts();
   Awaitable<void> RunHost(ModelHost* host);
   Awaitable<void> Housekeep();
+  Awaitable<void> ForgetOldRecords();
   Awaitable<void> ReclaimLogs();
   void WakeModel(const std::string& model);
 
@@ -89,6 +92,7 @@ class Station final : private TaskHandler {
   std::map<std::pair<model::TaskId, model::Fence>, model::Extent> unrecorded_;  // of results_
   std::unique_ptr<ResultLog> requests_;
   std::unique_ptr<Files> files_;
+  std::unique_ptr<Uploads> uploads_;
   std::unique_ptr<Online> online_;
   std::unique_ptr<Batches> batches_;
   std::unique_ptr<Tasks> tasks_;

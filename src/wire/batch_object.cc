@@ -3,14 +3,18 @@
 #include <algorithm>
 #include <array>
 
+#include "wire/fields.h"
 #include "wire/file_object.h"
+#include "wire/locality.h"
 
 namespace inferq::wire {
 
 namespace {
 
-constexpr std::array<std::string_view, 5> kParameters = {
-    "input_file_id", "endpoint", "completion_window", "metadata", "output_expires_after"};
+constexpr std::string_view kKeyParameter = "idempotency_key";
+constexpr std::array<std::string_view, 6> kParameters = {"input_file_id",        "endpoint",
+                                                         "completion_window",    "metadata",
+                                                         "output_expires_after", kKeyParameter};
 
 size_t Characters(std::string_view utf8) {
   return static_cast<size_t>(
@@ -92,6 +96,33 @@ ApiResult<> ReadMetadata(JsonValue value, BatchCreate& batch) {
   return {};
 }
 
+ApiResult<std::string> ReadKey(JsonValue object, std::string_view header) {
+  constexpr std::string_view kHeader = "Idempotency-Key";
+  if (header.size() > kMaxBatchKey || !IsUtf8(header)) {
+    return std::unexpected(BadRequest(
+        fmt::format("The header {} must be UTF-8 of at most {} bytes.", kHeader, kMaxBatchKey),
+        kHeader, "invalid_value"));
+  }
+  auto value = Given(object, kKeyParameter);
+  if (!value) return std::string(header);
+  INFERQ_ASSIGN(std::string key, ReadText({}, kKeyParameter, *value, 1, kMaxBatchKey));
+  if (header.empty() || header == key) return key;
+  return std::unexpected(BadRequest(
+      fmt::format("The header {} and the parameter '{}' differ: give one of them, or both alike.",
+                  kHeader, kKeyParameter),
+      kKeyParameter, "invalid_value"));
+}
+
+/// Of the parsed values, whatever their order; what is null is not there.
+uint64_t HashOf(JsonValue object) {
+  uint64_t hash = 0;
+  for (JsonMembers member(object); member.Next();) {
+    if (member.KeyIs(kKeyParameter) || member.value().is_null()) continue;
+    hash += HashBytes(fmt::format("{}:{}", member.key(), ContentHash(member.value()))).low;
+  }
+  return hash;
+}
+
 // Writing.
 
 /// The members of an object, one after the other.
@@ -158,7 +189,7 @@ std::string MetadataJson(const std::vector<std::pair<std::string, std::string>>&
 
 }  // namespace
 
-ApiResult<BatchCreate> ParseBatchCreate(std::string_view body) {
+ApiResult<BatchCreate> ParseBatchCreate(std::string_view body, std::string_view key) {
   INFERQ_ASSIGN(JsonValue object, ParseBodyObject(body));
   INFERQ_TRY(RefuseUnknown(object));
   BatchCreate batch;
@@ -169,6 +200,8 @@ ApiResult<BatchCreate> ParseBatchCreate(std::string_view body) {
   if (auto expiry = Given(object, "output_expires_after")) {
     INFERQ_ASSIGN(batch.output_expires_after, ParseExpiresAfter(*expiry, "output_expires_after"));
   }
+  INFERQ_ASSIGN(batch.idempotency_key, ReadKey(object, key));
+  batch.content_hash = HashOf(object);
   return batch;
 }
 

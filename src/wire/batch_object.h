@@ -16,6 +16,7 @@ namespace inferq::wire {
 inline constexpr size_t kMaxMetadataPairs = 16;
 inline constexpr size_t kMaxMetadataKey = 64;     ///< Characters, not bytes.
 inline constexpr size_t kMaxMetadataValue = 512;  ///< The same.
+inline constexpr size_t kMaxBatchKey = 128;       ///< Bytes of an idempotency key.
 
 /// The body of a batch's creation, checked. Whether the window is offered is not: the service
 /// knows.
@@ -25,10 +26,14 @@ struct BatchCreate {
   std::string completion_window;
   std::vector<std::pair<std::string, std::string>> metadata{};
   std::optional<base::Micros> output_expires_after{};
+  std::string idempotency_key{};  ///< "" is none.
+  uint64_t content_hash = 0;      ///< Of all parameters but the key, as parsed.
 };
 /// Errors are in OpenAI's words, with its codes. Unknown parameters are refused by name: one that
 /// is dropped silently could be the one that mattered.
-ApiResult<BatchCreate> ParseBatchCreate(std::string_view body);
+/// @param key  of the header Idempotency-Key, which the parameter idempotency_key stands for as
+///             well; "" is none. They must not differ.
+ApiResult<BatchCreate> ParseBatchCreate(std::string_view body, std::string_view key = {});
 
 /// Lines that have ended so far.
 struct BatchCounts {

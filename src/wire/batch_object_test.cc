@@ -157,6 +157,36 @@ TEST(BatchCreate, EveryMistakeIsNamedInOpenAIsWords) {
   }
 }
 
+TEST(BatchCreate, AKeyComesAsAParameterOrAHeader) {
+  EXPECT_EQ(ParseBatchCreate(With(R"("idempotency_key":"k")"))->idempotency_key, "k");
+  EXPECT_EQ(ParseBatchCreate(With(R"("metadata":null)"), "k")->idempotency_key, "k");
+  EXPECT_EQ(ParseBatchCreate(With(R"("idempotency_key":"k")"), "k")->idempotency_key, "k");
+  EXPECT_EQ(ParseBatchCreate(With(R"("idempotency_key":null)"))->idempotency_key, "");
+  auto differ = ParseBatchCreate(With(R"("idempotency_key":"k")"), "other");
+  ASSERT_FALSE(differ);
+  EXPECT_EQ(differ.error().status, 400);
+  EXPECT_EQ(differ.error().param, "idempotency_key");
+  EXPECT_NE(differ.error().message.find("Idempotency-Key"), std::string::npos);
+  EXPECT_NE(differ.error().message.find("'idempotency_key'"), std::string::npos);
+  for (const std::string& bad :
+       {std::string("\"\""), "\"" + std::string(129, 'k') + "\"", std::string("7")}) {
+    auto refused = ParseBatchCreate(With("\"idempotency_key\":" + bad));
+    ASSERT_FALSE(refused) << bad;
+    EXPECT_EQ(refused.error().param, "idempotency_key");
+  }
+  EXPECT_EQ(ParseBatchCreate(With(R"("metadata":null)"), std::string(129, 'k')).error().param,
+            "Idempotency-Key");
+}
+
+TEST(BatchCreate, TheHashIsOfTheParametersWithoutTheKey) {
+  auto hash = [](std::string_view more) { return ParseBatchCreate(With(more))->content_hash; };
+  uint64_t plain = hash(R"("metadata":{"a":"1","b":"2"})");
+  EXPECT_EQ(hash(R"("metadata":{"b":"2","a":"1"},"idempotency_key":"k")"), plain);
+  EXPECT_EQ(hash(R"( "output_expires_after": null, "metadata": {"b":"2", "\u0061":"1"})"), plain);
+  EXPECT_NE(hash(R"("metadata":{"a":"1","b":"3"})"), plain);
+  EXPECT_NE(hash(R"("metadata":{"a":"1"})"), plain);
+}
+
 TEST(BatchCreate, TheLimitsOfMetadataAreInCharacters) {
   EXPECT_TRUE(ParseBatchCreate(With(fmt::format(R"("metadata":{{{}}})", Pairs(16)))));
   EXPECT_TRUE(ParseBatchCreate(

@@ -175,6 +175,17 @@ class PromptWalk {
   std::string decoded_;
 };
 
+/// One, or as many as an array has that is not one of token ids.
+uint64_t CountInputs(const BodyParts& body) {
+  if (!body.embeds()) return 0;
+  if (body.input->type() != JsonType::kArray) return 1;
+  uint64_t count = 0;
+  for (JsonElements e(*body.input); e.Next(); ++count) {
+    if (e.value().type() == JsonType::kNumber) return 1;
+  }
+  return count;
+}
+
 std::optional<int64_t> OutputLimit(const BodyParts& body) {
   if (body.embeds()) return 0;
   auto limit = body.max_completion_tokens;
@@ -235,7 +246,10 @@ PromptSurvey SurveyPrompt(JsonValue body) {
   auto parts = Collect<BodyParts>(body);
   SurveySink sink;
   PromptWalk(sink).Body(parts);
-  return {.tokens = sink.tokens(), .output_limit = OutputLimit(parts), .locality = sink.Locality()};
+  return {.tokens = sink.tokens(),
+          .output_limit = OutputLimit(parts),
+          .inputs = CountInputs(parts),
+          .locality = sink.Locality()};
 }
 
 model::TokenCount EstimateTextTokens(std::string_view text) {

@@ -22,6 +22,7 @@ struct PromptSurvey {
   /// max_completion_tokens, max_tokens or max_output_tokens, the first that is there; unset when it
   /// is no integer; 0 for embeddings.
   std::optional<int64_t> output_limit{};
+  uint64_t inputs = 0;  ///< Texts or token arrays to embed.
   /// Chained hashes of the prompt's first 256 B, 1, 4 and 16 KiB; equal keys up to i mean an equal
   /// prefix of that length. 0 where the request is shorter.
   model::LocalityKey locality{};

@@ -87,6 +87,16 @@ TEST(Tokens, OneLookFindsTokensLimitAndPrefix) {
   EXPECT_NE(survey.locality[0], 0u);
   EXPECT_EQ(SurveyPrompt(Parsed(R"({"max_tokens":7,"max_completion_tokens":9})")).output_limit, 9);
   EXPECT_EQ(SurveyPrompt(Parsed(R"({"max_tokens":"7"})")).output_limit, std::nullopt);
+  EXPECT_EQ(survey.inputs, 0u) << "nothing to embed";
+}
+
+TEST(PromptSurvey, InputsAreTextsAndTokenArrays) {
+  const std::pair<const char*, uint64_t> kCases[] = {
+      {R"("a")", 1}, {"[1,2]", 1}, {R"(["a","b"])", 2}, {"[[1,2],[3],[4]]", 3}, {"[]", 0}};
+  for (auto [input, count] : kCases) {
+    std::string body = fmt::format(R"({{"input":{}}})", input);
+    EXPECT_EQ(SurveyPrompt(Parsed(body)).inputs, count) << input;
+  }
 }
 
 TEST(Tokens, OfAResponseAreThoseOfItsConversation) {

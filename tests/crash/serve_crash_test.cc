@@ -36,7 +36,14 @@ bool DoTheRest(Process& process, Ledger& ledger) {
     ledger.file = file->id;
   }
   if (!ledger.batch) {
-    auto batch = process.CreateBatch(caller, *ledger.file);
+    NewBatch wanted{.input_file_id = *ledger.file,
+                    .endpoint = "/v1/chat/completions",
+                    .completion_window = "24h",
+                    .metadata = {},
+                    .output_expires_after = {},
+                    .idempotency_key = "k",
+                    .content_hash = 1};
+    auto batch = process.Do(process.service().CreateBatch(caller, std::move(wanted)));
     if (!batch) return false;
     ledger.batch = batch->record.id;
   }
@@ -48,6 +55,9 @@ bool DoTheRest(Process& process, Ledger& ledger) {
 
 void CheckFinished(Process& process, const Ledger& ledger) {
   Caller caller{.tenant = "a", .request_id = {}, .traceparent = {}};
+  auto all = process.Do(process.service().ListBatches(caller, "", 20));
+  ASSERT_TRUE(all);
+  EXPECT_EQ(all->records.size(), 1u) << "a lost answer makes no second batch";
   auto view = process.Do(process.service().GetBatch(caller, *ledger.batch));
   ASSERT_TRUE(view) << view.error().message();
   EXPECT_EQ(view->record.status, model::BatchStatus::kCompleted);

@@ -2,6 +2,7 @@
 // Usage: node openai_client.mjs BASE_URL MODEL. Prints "ok NAME" for each check; exits with 1 at the first failure.
 
 import assert from 'node:assert/strict';
+import {createHash} from 'node:crypto';
 import {createRequire} from 'node:module';
 
 const require = createRequire(import.meta.url);
@@ -63,6 +64,66 @@ const checks = {
     assert.deepEqual(oldest, [...seen].reverse());
   },
 
+  async 'pages are turned by hand, and while files come and go'() {
+    const made = [];
+    for (let i = 0; i < 6; ++i) made.push((await upload(`page ${i}\n`, 'vision')).id);
+    let page = await client.files.list({limit: 4, purpose: 'vision'});
+    assert.ok(page.hasNextPage());
+    page = await page.getNextPage();
+    assert.deepEqual(page.data.map((file) => file.id), [made[1], made[0]]);
+    assert.ok(!page.hasNextPage());
+    const sizes = [];
+    for await (const one of (await client.files.list({limit: 4, purpose: 'vision'})).iterPages()) sizes.push(one.data.length);
+    assert.deepEqual(sizes, [4, 2]);
+    const seen = [];
+    for await (const file of client.files.list({limit: 1, purpose: 'vision'})) {
+      seen.push(file.id);
+      await client.files.delete(file.id);  // what the next page is asked behind
+      if (seen.length < 3) await upload('newer\n', 'vision');
+    }
+    assert.deepEqual(seen, made.reverse());
+  },
+
+  async 'a file has a lifetime'() {
+    const file = await client.files.create({
+      file: await toFile(Buffer.from('x'), 'a.txt'), purpose: 'user_data',
+      expires_after: {anchor: 'created_at', seconds: 3600},
+    });
+    assert.equal(file.expires_at, file.created_at + 3600);
+  },
+
+  async 'a file comes in parts'() {
+    const lines = Array.from({length: 40}, (_, i) => line(`part-${i}`) + '\n').join('');
+    const bytes = Buffer.from(lines);
+    const made = await client.uploads.create({
+      bytes: bytes.length, filename: 'parts.jsonl', mime_type: 'application/jsonl', purpose: 'batch',
+    });
+    assert.equal(made.object, 'upload');
+    assert.equal(made.status, 'pending');
+    assert.equal(made.expires_at, made.created_at + 3600);
+    const pieces = [bytes.subarray(0, 1000), bytes.subarray(1000, 2000), bytes.subarray(2000)];
+    const parts = await Promise.all(pieces.map(async (piece) => {
+      const part = await client.uploads.parts.create(made.id, {data: await toFile(piece, 'part')});
+      assert.equal(part.object, 'upload.part');
+      assert.equal(part.upload_id, made.id);
+      return part.id;
+    }));
+    const md5 = createHash('md5').update(bytes).digest('hex');
+    const done = await client.uploads.complete(made.id, {part_ids: parts, md5});
+    assert.equal(done.status, 'completed');
+    assert.equal(done.file.object, 'file');
+    assert.equal(await (await client.files.content(done.file.id)).text(), lines);
+    const batch = await ended((await client.batches.create({
+      input_file_id: done.file.id, endpoint: '/v1/chat/completions', completion_window: '24h',
+    })).id);
+    assert.deepEqual(batch.request_counts, {total: 40, completed: 40, failed: 0});
+    const other = await client.uploads.create({bytes: 5, filename: 'a', mime_type: 'text/plain', purpose: 'user_data'});
+    assert.equal((await client.uploads.cancel(other.id)).status, 'cancelled');
+    await fails(client.uploads.parts.create(other.id, {data: await toFile(Buffer.from('x'), 'part')}),
+                OpenAI.ConflictError, 409);
+    await fails(client.uploads.complete('upload_none', {part_ids: ['part_1']}), OpenAI.NotFoundError, 404);
+  },
+
   async 'a batch runs to its end'() {
     const ids = Array.from({length: 25}, (_, i) => `id-${i}`);
     const file = await upload(ids.map((id) => line(id)).join('\n') + '\n');
@@ -103,6 +164,31 @@ const checks = {
     const failed = await ended(made[0]);
     assert.equal(failed.status, 'failed');
     assert.equal(failed.errors.data[0].param, 'file_id');
+  },
+
+  async 'other endpoints run as batches, too'() {
+    for (const [endpoint, body] of [['/v1/completions', {prompt: 'one two', max_tokens: 2}], ['/v1/embeddings', {input: 'one'}]]) {
+      const text = JSON.stringify({custom_id: 'a', method: 'POST', url: endpoint, body: {model, ...body}}) + '\n';
+      const file = await upload(text);
+      const done = await ended((await client.batches.create({
+        input_file_id: file.id, endpoint, completion_window: '24h',
+        output_expires_after: {anchor: 'created_at', seconds: 7200},
+      })).id);
+      assert.deepEqual(done.request_counts, {total: 1, completed: 1, failed: 0});
+      const output = await client.files.retrieve(done.output_file_id);
+      assert.equal(output.purpose, 'batch_output');
+      assert.equal(output.expires_at, output.created_at + 7200);
+      assert.deepEqual(await client.batches.retrieve(done.id), done);
+    }
+  },
+
+  async 'one key is one batch'() {
+    const body = {input_file_id: 'file-none', endpoint: '/v1/chat/completions', completion_window: '24h'};
+    const made = await Promise.all([1, 2, 3].map(() => client.batches.create(body, {headers: {'Idempotency-Key': 'k'}})));
+    assert.equal(new Set(made.map((batch) => batch.id)).size, 1);
+    assert.equal((await client.batches.create({...body, idempotency_key: 'k'})).id, made[0].id);
+    await assert.rejects(client.batches.create({...body, idempotency_key: 'k', metadata: {a: '1'}}),
+        (error) => error instanceof OpenAI.ConflictError && error.message.includes('conflict'));
   },
 
   async 'bad lines are listed'() {
@@ -205,6 +291,10 @@ const checks = {
     await fails(client.batches.create({input_file_id: 'f', endpoint: '/v1/completions', completion_window: '1h'}),
                 OpenAI.BadRequestError, 400);
     await fails(upload(''), OpenAI.BadRequestError, 400);
+    if (client.apiKey === 'none') return;
+    const asks = (options) => new OpenAI({baseURL, apiKey: client.apiKey, maxRetries: 0, ...options}).models.list();
+    await fails(asks({apiKey: 'iq-wrong'}), OpenAI.AuthenticationError, 401);
+    await fails(asks({baseURL: baseURL.replace('/v1', '/t/somebody-else/v1')}), OpenAI.PermissionDeniedError, 403);
   },
 };
 

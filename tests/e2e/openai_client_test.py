@@ -15,6 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SUITE = pathlib.Path(__file__).with_name("openai_client.mjs")
 ANSWERS = SUITE.with_name("openai_answers.mjs")
 RESPONSES = SUITE.with_name("openai_responses.mjs")
+RETRIES = SUITE.with_name("openai_retries.mjs")
 
 
 def nodes():
@@ -36,6 +37,14 @@ class OpenAiClient(ServeCase):
 
     def test_every_call(self):
         self.run_suite()
+
+    def test_failures_and_what_is_repeated(self):
+        server = self.start_server(config=FAKE)
+        for number, node in enumerate(nodes()):
+            done = subprocess.run([node, RETRIES, f"http://{server.host}:{server.port}/t/node-{number}/v1",
+                                   "m"], capture_output=True, text=True, timeout=120, check=False)
+            self.assertEqual(done.returncode, 0, f"{node}:\n{done.stdout}{done.stderr}")
+            self.assertIn("ok an upload is completed once", done.stdout)
 
     def test_below_a_tenants_path(self):
         server = self.run_suite("/t/ann/v1")

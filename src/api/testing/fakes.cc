@@ -150,6 +150,16 @@ class FakeAnswer final : public service::Answer {
   bool is_cancelled_ = false;
 };
 
+model::UploadRecord UploadOf(const std::string& id) {
+  model::UploadRecord upload;
+  upload.id = id;
+  upload.filename = "in.jsonl";
+  upload.mime_type = "application/jsonl";
+  upload.purpose = "batch";
+  upload.bytes = 7;
+  return upload;
+}
+
 service::BatchView View(const std::string& id) {
   service::BatchView view;
   view.record.id = id;
@@ -213,6 +223,40 @@ Awaitable<Result<std::shared_ptr<service::Content>>> FakeUseCases::OpenContent(
     runtime::Runtime& /*here*/, service::Caller who, std::string which) {
   INFERQ_CO_TRY(Note(std::move(who), which));
   co_return std::make_shared<FakeContent>(which, contents[which], readable_bytes);
+}
+
+Awaitable<Result<service::UploadView>> FakeUseCases::CreateUpload(runtime::Runtime& /*here*/,
+                                                                  service::Caller who,
+                                                                  service::NewUpload upload) {
+  INFERQ_CO_TRY(Note(std::move(who)));
+  new_upload = std::move(upload);
+  co_return service::UploadView{.record = UploadOf("upload_new"), .file = {}};
+}
+
+Awaitable<Result<service::PartView>> FakeUseCases::FinishPart(
+    runtime::Runtime& /*here*/, service::Caller who, std::string which,
+    std::shared_ptr<service::Upload> /*bytes*/) {
+  INFERQ_CO_TRY(Note(std::move(who), which));
+  co_return service::PartView{.id = "part_1", .upload_id = which, .created = {}};
+}
+
+Awaitable<Result<service::UploadView>> FakeUseCases::CompleteUpload(
+    runtime::Runtime& /*here*/, service::Caller who, std::string which,
+    service::UploadCompletion call) {
+  INFERQ_CO_TRY(Note(std::move(who), which));
+  completion = std::move(call);
+  service::UploadView view{.record = UploadOf(which), .file = File("file-new", 7)};
+  view.record.status = model::UploadStatus::kCompleted;
+  co_return view;
+}
+
+Awaitable<Result<service::UploadView>> FakeUseCases::CancelUpload(runtime::Runtime& /*here*/,
+                                                                  service::Caller who,
+                                                                  std::string which) {
+  INFERQ_CO_TRY(Note(std::move(who), which));
+  service::UploadView view{.record = UploadOf(which), .file = {}};
+  view.record.status = model::UploadStatus::kCancelled;
+  co_return view;
 }
 
 Awaitable<Result<service::BatchView>> FakeUseCases::CreateBatch(runtime::Runtime& /*here*/,

@@ -95,6 +95,8 @@ class FakeUseCases final : public UseCases {
   std::vector<size_t> appends;
   std::string uploaded;
   int uploads_alive = 0;
+  std::optional<service::NewUpload> new_upload;
+  std::optional<service::UploadCompletion> completion;
   std::optional<service::FileList> file_list;
   std::string id;
   std::optional<service::NewBatch> new_batch;
@@ -132,6 +134,18 @@ class FakeUseCases final : public UseCases {
                                        std::string which) override;
   Awaitable<base::Result<std::shared_ptr<service::Content>>> OpenContent(
       runtime::Runtime& here, service::Caller who, std::string which) override;
+  Awaitable<base::Result<service::UploadView>> CreateUpload(runtime::Runtime& here,
+                                                            service::Caller who,
+                                                            service::NewUpload upload) override;
+  Awaitable<base::Result<service::PartView>> FinishPart(
+      runtime::Runtime& here, service::Caller who, std::string which,
+      std::shared_ptr<service::Upload> bytes) override;
+  Awaitable<base::Result<service::UploadView>> CompleteUpload(
+      runtime::Runtime& here, service::Caller who, std::string which,
+      service::UploadCompletion call) override;
+  Awaitable<base::Result<service::UploadView>> CancelUpload(runtime::Runtime& here,
+                                                            service::Caller who,
+                                                            std::string which) override;
   Awaitable<base::Result<service::BatchView>> CreateBatch(runtime::Runtime& here,
                                                           service::Caller who,
                                                           service::NewBatch batch) override;
