@@ -6,7 +6,7 @@ namespace inferq::catalog {
 namespace {
 
 // 2: batches have an index of their lines.
-constexpr uint64_t kVersion = 3;
+constexpr uint64_t kVersion = 5;
 
 // Numbers in groups of seven bits, the low ones first; times and signed numbers as their two's
 // complement; texts and lists behind their length.
@@ -24,6 +24,8 @@ class Writer {
   }
   void operator()(model::BatchId id) { (*this)(id.value); }
   void operator()(model::BatchStatus status) { (*this)(static_cast<uint64_t>(status)); }
+  void operator()(int number) { (*this)(static_cast<uint64_t>(int64_t{number})); }
+  void operator()(bool flag) { (*this)(uint64_t{flag ? 1u : 0u}); }
   void operator()(base::Micros time) { (*this)(static_cast<uint64_t>(time.count())); }
   void operator()(base::WallTime time) { (*this)(time.time_since_epoch()); }
   template <class T>
@@ -70,6 +72,8 @@ class Reader {
     if (value >= model::kBatchStatusCount) return Fail();
     status = static_cast<model::BatchStatus>(value);
   }
+  void operator()(int& number) { number = static_cast<int>(static_cast<int64_t>(Number())); }
+  void operator()(bool& flag) { flag = Number() != 0; }
   void operator()(base::Micros& time) { time = base::Micros(static_cast<int64_t>(Number())); }
   void operator()(base::WallTime& time) {
     base::Micros since{0};
@@ -195,6 +199,17 @@ void Added(Coder& coder, Record& record, uint64_t version) {
     coder(record.cost);
     if (version < 3) return;
     coder(record.usage.distinct_tokens);
+    if (version < 5) return;
+    coder(record.priority);
+    coder(record.deadline);
+    coder(record.paused);
+    coder(record.adjusted);
+    coder(record.version);
+    coder(record.retry_of);
+    coder(record.retried_by);
+    coder(record.retry_lines);
+    coder(record.retry_blob);
+    coder(record.retry_bytes);
   }
 }
 
