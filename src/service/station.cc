@@ -98,10 +98,12 @@ Awaitable<Result<>> Station::Open() {
                        .offers_model = offers,
                        .wake = wake,
                        .store_failed = [this](base::Error error) { Fail(std::move(error)); }});
+  batch_results_ = std::make_unique<BatchResults>(runtime, *catalog_, *queue_, blobs_, *refs_);
   INFERQ_CO_TRY(co_await OpenTasks());
   for (const auto& [tenant, policy] : options_.tenants) queue_->SetTenant(tenant, policy);
   files_->Adopt();
   batches_->Adopt();
+  INFERQ_CO_TRY(co_await batches_->Readjust());
   INFERQ_CO_TRY(co_await refs_->Sweep());
   co_return Result<>{};
 }
@@ -191,6 +193,8 @@ Awaitable<void> Station::Housekeep() {
       next = now + kHousekeeping;
       auto deleted = co_await files_->DeleteExpired();
       if (!deleted) Judge(deleted.error());
+      auto released = co_await batches_->ReleaseRetries();
+      if (!released) Judge(released.error());
       co_await workers_->Sweep();
       co_await ReclaimLogs();
     }
@@ -295,6 +299,8 @@ Awaitable<void> Station::Settled(queue::ClaimedTask task, Attempt attempt) {
   if (task.spec.ephemeral) co_return co_await online_->Settled(std::move(task), attempt);
   auto appended = unrecorded_.extract({task.id, task.fence});
   if (appended) results_->Recorded(appended.mapped());
+  if (attempt.result == Attempt::Result::kSucceeded)
+    batches_->LineSucceeded(task.spec.batch, task.spec.cost, attempt.took);
   batches_->TaskSettled(task.spec.batch);
 }
 

@@ -25,10 +25,15 @@ struct BatchCreate {
   std::string completion_window;
   std::vector<std::pair<std::string, std::string>> metadata{};
   std::optional<base::Micros> output_expires_after{};
+  int priority = 0;                          ///< Of inferq, as the next.
+  std::optional<base::WallTime> deadline{};  ///< Of its lines.
 };
 /// Errors are in OpenAI's words, with its codes. Unknown parameters are refused by name: one that
 /// is dropped silently could be the one that mattered.
 ApiResult<BatchCreate> ParseBatchCreate(std::string_view body);
+
+/// The object "metadata" of a batch.
+ApiResult<std::vector<std::pair<std::string, std::string>>> ParseMetadata(JsonValue value);
 
 /// Lines that have ended so far.
 struct BatchCounts {
@@ -37,6 +42,8 @@ struct BatchCounts {
   uint64_t failed = 0;
 };
 /// The object "batch": every field, null where there is no value. `usage` once it is final.
-std::string BatchJson(const model::BatchRecord& batch, const BatchCounts& counts);
+/// @param more  members behind OpenAI's (batch_extension.h), without the comma before them.
+std::string BatchJson(const model::BatchRecord& batch, const BatchCounts& counts,
+                      std::string_view more = {});
 
 }  // namespace inferq::wire
