@@ -1,3 +1,4 @@
+#include "api/batch_view.h"
 #include "api/query.h"
 #include "api/routes.h"
 #include "wire/batch_object.h"
@@ -12,11 +13,6 @@ namespace {
 constexpr uint32_t kMaxBatches = 100;  // of one page
 constexpr uint32_t kBatches = 20;
 
-std::string ViewJson(const service::BatchView& view) {
-  return wire::BatchJson(view.record,
-                         {.total = view.total, .completed = view.succeeded, .failed = view.failed});
-}
-
 service::NewBatch ToNewBatch(wire::BatchCreate create) {
   service::NewBatch batch;
   batch.input_file_id = std::move(create.input_file_id);
@@ -26,6 +22,8 @@ service::NewBatch ToNewBatch(wire::BatchCreate create) {
   batch.output_expires_after = create.output_expires_after;
   batch.idempotency_key = std::move(create.idempotency_key);
   batch.content_hash = create.content_hash;
+  batch.priority = create.priority;
+  batch.deadline = create.deadline;
   return batch;
 }
 
@@ -39,7 +37,7 @@ Awaitable<ApiResult<>> CreateBatch(Call& call) {
   service::NewBatch batch = ToNewBatch(std::move(create));
   INFERQ_CO_ASSIGN(auto view,
                    co_await call.use_cases.CreateBatch(call.here(), call.caller, std::move(batch)));
-  co_await SendJson(call, ViewJson(view));
+  co_await SendBatch(call, view);
   co_return ApiResult<>();
 }
 
@@ -50,8 +48,9 @@ Awaitable<ApiResult<>> ListBatches(Call& call) {
   INFERQ_CO_ASSIGN(auto page, co_await call.use_cases.ListBatches(call.here(), call.caller,
                                                                   after.value_or(""), limit));
   std::vector<wire::ListItem> items;
+  base::WallTime now = call.here().clock().Wall();
   for (const service::BatchView& view : page.records) {
-    items.push_back({view.record.id, ViewJson(view)});
+    items.push_back({view.record.id, BatchViewJson(view, now)});
   }
   co_await SendJson(call, wire::ListPage(items, page.has_more));
   co_return ApiResult<>();
@@ -59,14 +58,14 @@ Awaitable<ApiResult<>> ListBatches(Call& call) {
 
 Awaitable<ApiResult<>> GetBatch(Call& call) {
   INFERQ_CO_ASSIGN(auto view, co_await call.use_cases.GetBatch(call.here(), call.caller, call.id));
-  co_await SendJson(call, ViewJson(view));
+  co_await SendBatch(call, view);
   co_return ApiResult<>();
 }
 
 Awaitable<ApiResult<>> CancelBatch(Call& call) {
   INFERQ_CO_ASSIGN(auto view,
                    co_await call.use_cases.CancelBatch(call.here(), call.caller, call.id));
-  co_await SendJson(call, ViewJson(view));
+  co_await SendBatch(call, view);
   co_return ApiResult<>();
 }
 

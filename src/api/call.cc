@@ -24,4 +24,13 @@ wire::ApiError BodyError(const base::Error& error, uint64_t limit) {
   return told;
 }
 
+wire::ApiError EditError(const base::Error& error) {
+  wire::ApiError told(error);
+  if (error.code() != base::Code::kAborted) return told;
+  told.status = 412;
+  told.code = "precondition_failed";
+  told.param = "If-Match";
+  return told;
+}
+
 }  // namespace inferq::api

@@ -38,5 +38,7 @@ inline Awaitable<void> SendJson(Call& call, std::string json) {
 
 /// What a failure of reading a body is to the client.
 wire::ApiError BodyError(const base::Error& error, uint64_t limit);
+/// What an edit failed for: another version is 412, as If-Match has it.
+wire::ApiError EditError(const base::Error& error);
 
 }  // namespace inferq::api

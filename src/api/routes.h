@@ -24,6 +24,13 @@ Awaitable<wire::ApiResult<>> CreateBatch(Call& call);
 Awaitable<wire::ApiResult<>> ListBatches(Call& call);
 Awaitable<wire::ApiResult<>> GetBatch(Call& call);
 Awaitable<wire::ApiResult<>> CancelBatch(Call& call);
+// batch_extension_routes.cc
+Awaitable<wire::ApiResult<>> PauseBatch(Call& call);
+Awaitable<wire::ApiResult<>> ResumeBatch(Call& call);
+Awaitable<wire::ApiResult<>> EditBatch(Call& call);
+Awaitable<wire::ApiResult<>> RetryBatch(Call& call);
+// batch_results_routes.cc
+Awaitable<wire::ApiResult<>> GetBatchResults(Call& call);
 // online_routes.cc
 Awaitable<wire::ApiResult<>> CreateChatCompletion(Call& call);
 Awaitable<wire::ApiResult<>> CreateCompletion(Call& call);

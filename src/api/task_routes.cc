@@ -8,7 +8,6 @@
 
 namespace inferq::api {
 
-using wire::ApiError;
 using wire::ApiResult;
 
 namespace {
@@ -50,16 +49,6 @@ ApiResult<service::TaskList> ReadTaskList(std::string_view query) {
   list.kind = kind.value_or("");
   list.after = after.value_or("");
   return list;
-}
-
-/// What an edit failed for: another version is 412, as If-Match has it.
-ApiError EditError(const base::Error& error) {
-  ApiError told(error);
-  if (error.code() != base::Code::kAborted) return told;
-  told.status = 412;
-  told.code = "precondition_failed";
-  told.param = "If-Match";
-  return told;
 }
 
 }  // namespace

@@ -122,6 +122,35 @@ class ServiceUseCases final : public UseCases {
                   });
   }
 
+  Awaitable<Result<service::BatchView>> PauseBatch(Runtime& here, Caller caller, std::string id,
+                                                   bool paused) override {
+    return CallOn(here, runtime(),
+                  [&service = service_, caller = std::move(caller), id = std::move(id), paused] {
+                    return service.PauseBatch(caller, id, paused);
+                  });
+  }
+  Awaitable<Result<service::BatchView>> EditBatch(Runtime& here, Caller caller,
+                                                  service::BatchEdit edit) override {
+    return CallOn(here, runtime(),
+                  [&service = service_, caller = std::move(caller), edit = std::move(edit)] {
+                    return service.EditBatch(caller, edit);
+                  });
+  }
+  Awaitable<Result<service::BatchView>> RetryBatch(Runtime& here, Caller caller,
+                                                   std::string id) override {
+    return CallOn(here, runtime(),
+                  [&service = service_, caller = std::move(caller), id = std::move(id)] {
+                    return service.RetryBatch(caller, id);
+                  });
+  }
+  Awaitable<Result<service::ResultsPage>> ReadResults(Runtime& here, Caller caller,
+                                                      service::ResultsRequest request) override {
+    return CallOn(here, runtime(),
+                  [&service = service_, caller = std::move(caller), request = std::move(request)] {
+                    return service.ReadResults(caller, request);
+                  });
+  }
+
   Awaitable<Result<std::shared_ptr<service::Answer>>> Generate(
       Runtime& here, Caller caller, service::OnlineRequest request) override {
     return CallOn(

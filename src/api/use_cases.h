@@ -62,6 +62,17 @@ class UseCases {
   virtual Awaitable<base::Result<service::BatchView>> CancelBatch(runtime::Runtime& here,
                                                                   service::Caller caller,
                                                                   std::string id) = 0;
+  virtual Awaitable<base::Result<service::BatchView>> PauseBatch(runtime::Runtime& here,
+                                                                 service::Caller caller,
+                                                                 std::string id, bool paused) = 0;
+  virtual Awaitable<base::Result<service::BatchView>> EditBatch(runtime::Runtime& here,
+                                                                service::Caller caller,
+                                                                service::BatchEdit edit) = 0;
+  virtual Awaitable<base::Result<service::BatchView>> RetryBatch(runtime::Runtime& here,
+                                                                 service::Caller caller,
+                                                                 std::string id) = 0;
+  virtual Awaitable<base::Result<service::ResultsPage>> ReadResults(
+      runtime::Runtime& here, service::Caller caller, service::ResultsRequest request) = 0;
 
   virtual Awaitable<base::Result<std::shared_ptr<service::Answer>>> Generate(
       runtime::Runtime& here, service::Caller caller, service::OnlineRequest request) = 0;

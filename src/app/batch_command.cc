@@ -2,6 +2,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "app/batch_edits.h"
+#include "app/batch_follow.h"
 #include "app/batch_submit.h"
 #include "app/batch_view.h"
 #include "app/batch_wait.h"
@@ -13,34 +15,67 @@ using base::Micros;
 using runtime::Awaitable;
 
 struct BatchCommand::Options {
-  explicit Options(CLI::App& batch) : submit(batch) {}
+  explicit Options(CLI::App& batch) : submit(batch), edits(batch) {}
   BatchSubmit submit;
+  BatchEdits edits;
   ClientFlags client;
   std::string id;
-  std::string output;
+  std::string output = "-";
   std::string errors;
+  bool follow = false;
   uint64_t limit = 20;
   bool all = false;
   double timeout_seconds = 0;
   CLI::App* list = nullptr;
   CLI::App* status = nullptr;
   CLI::App* wait = nullptr;
+  CLI::App* watch = nullptr;
   CLI::App* results = nullptr;
   CLI::App* cancel = nullptr;
 };
 
 namespace {
 
+constexpr Micros kLongestPoll{5'000'000};
+constexpr Micros kWatchPoll{1'000'000};
+
 constexpr const char* kFooter = R"(
 Examples:
   id=$(inferq batch submit prompts.csv --model glm-4)
   inferq batch wait $id && inferq batch results $id -o results.jsonl
+  inferq batch results $id --follow -o results.jsonl   # as they come
   inferq batch list --all --json | jq -r 'select(.status == "failed") | .id'
 
 The server is that of --server or INFERQ_SERVER, the key that of INFERQ_API_KEY, OPENAI_API_KEY or
 --api-key-file.)";
 
+constexpr const char* kListFooter = R"(
+Example:
+  inferq batch list --limit 5
+Exit codes: 0 done; 3 the server is not reached or refuses.)";
+
+constexpr const char* kStatusFooter = R"(
+Examples:
+  inferq batch status batch_abc
+  inferq batch status batch_abc --json | jq .estimate.seconds_left
+Exit codes: 0 done; 3 the server is not reached or refuses.)";
+
+constexpr const char* kCancelFooter = R"(
+Example:
+  inferq batch cancel batch_abc && inferq batch results batch_abc -o so_far.jsonl
+Exit codes: 0 done; 3 the server is not reached or refuses: the batch has ended otherwise.)";
+
+constexpr const char* kWatchFooter = R"(
+As `inferq batch wait`, with a look every second: a bar on a terminal, lines elsewhere, how long it
+will take as the server estimates it.
+Example:
+  inferq batch watch batch_abc
+Ctrl-C ends the watching, not the batch.
+Exit codes: as of `inferq batch wait`.)";
+
 constexpr const char* kWaitFooter = R"(
+Example:
+  inferq batch wait batch_abc --timeout 3600 && echo all lines succeeded
 Ctrl-C ends the waiting, not the batch.
 Exit codes: 0 all lines succeeded; 1 some failed; 3 the server is not reached or refuses; 5 the
 batch failed, expired or was cancelled; 124 --timeout passed; 130 interrupted.)";
@@ -48,10 +83,12 @@ batch failed, expired or was cancelled; 124 --timeout passed; 130 interrupted.)"
 constexpr const char* kResultsFooter = R"(
 Examples:
   inferq batch results batch_abc -o results.jsonl
-  inferq batch results batch_abc -o - --errors failed.jsonl | jq .response.body
+  inferq batch results batch_abc --errors failed.jsonl | jq .response.body
+  inferq batch results batch_abc --follow -o results.jsonl
 
-An interrupted download goes on with the same command. Exit codes: as of `inferq batch wait`; 2 when
-the batch has not ended; 4 the disk.)";
+--follow writes lines as they end, until the batch has ended. With or without it, what was
+interrupted goes on with the same command. Exit codes: as of `inferq batch wait`; 2 when the batch
+has not ended (without --follow); 4 the disk.)";
 
 int PrintText(ClientSession& session, const std::string& text) {
   auto printed = Print(text);
@@ -82,8 +119,8 @@ Awaitable<int> Cancel(ClientSession& session, std::string id) {
   co_return co_await ShowBatch(session, std::move(batch));
 }
 
-Awaitable<int> Wait(ClientSession& session, std::string id, Micros timeout) {
-  WaitedBatch waited = co_await WaitForBatch(session, id, timeout);
+Awaitable<int> Wait(ClientSession& session, std::string id, Micros timeout, Micros longest_poll) {
+  WaitedBatch waited = co_await WaitForBatch(session, id, timeout, longest_poll);
   if (waited.batch && session.flags().json) {
     int printed = PrintText(session, waited.batch->json + "\n");
     if (printed != kOk) co_return printed;
@@ -126,21 +163,28 @@ BatchCommand::BatchCommand(CLI::App& root) {
                     ->capture_default_str();
   o.list->add_flag("--all", o.all, "All there are")->excludes(limit);
   AddClientOptions(*o.list, o.client);
+  o.list->footer(kListFooter);
   o.status = AddWithId(*command_, "status", "Show a batch", o);
+  o.status->footer(kStatusFooter);
   o.wait = AddWithId(*command_, "wait", "Wait until a batch has ended", o);
   o.wait->footer(kWaitFooter);
   o.wait->add_option("--timeout", o.timeout_seconds, "Seconds to wait at most; 0: no limit")
       ->check(CLI::Range(0.0, 1e8))
       ->capture_default_str();
   AddProgressOptions(*o.wait, o.client);
-  o.results = AddWithId(*command_, "results", "Download the results of a batch", o);
+  o.watch = AddWithId(*command_, "watch", "Watch a batch until it has ended", o);
+  o.watch->footer(kWatchFooter);
+  AddProgressOptions(*o.watch, o.client);
+  o.results = AddWithId(*command_, "results", "Get the results of a batch", o);
   o.results->footer(kResultsFooter);
   o.results->add_option("-o,--output", o.output, "Where the results go; '-': standard output")
-      ->required();
+      ->capture_default_str();
   o.results->add_option("--errors", o.errors,
                         "Where failed lines go (default: beside the output, *.errors.jsonl)");
+  o.results->add_flag("--follow", o.follow, "Write lines as they end, also while the batch runs");
   AddProgressOptions(*o.results, o.client);
   o.cancel = AddWithId(*command_, "cancel", "Cancel a batch; lines that have ended are kept", o);
+  o.cancel->footer(kCancelFooter);
 }
 
 BatchCommand::~BatchCommand() = default;
@@ -150,6 +194,7 @@ bool BatchCommand::chosen() const { return command_->parsed(); }
 int BatchCommand::Execute() {
   const Options& o = *options_;
   if (options_->submit.chosen()) return options_->submit.Execute();
+  if (options_->edits.chosen()) return options_->edits.Execute();
   using Session = ClientSession;
   if (o.list->parsed()) {
     auto list = [&o](Session& session) { return List(session, o.all ? 0 : o.limit); };
@@ -165,8 +210,20 @@ int BatchCommand::Execute() {
   }
   if (o.wait->parsed()) {
     auto timeout = Micros(static_cast<int64_t>(o.timeout_seconds * 1e6));
-    auto wait = [&o, timeout](Session& session) { return Wait(session, o.id, timeout); };
+    auto wait = [&o, timeout](Session& session) {
+      return Wait(session, o.id, timeout, kLongestPoll);
+    };
     return Session::Run("batch wait", o.client, wait);
+  }
+  if (o.watch->parsed()) {
+    auto watch = [&o](Session& session) { return Wait(session, o.id, Micros(0), kWatchPoll); };
+    return Session::Run("batch watch", o.client, watch);
+  }
+  if (o.follow) {
+    auto follow = [&o](Session& session) {
+      return FollowResults(session, o.id, o.output, o.errors);
+    };
+    return Session::Run("batch results", o.client, follow);
   }
   auto results = [&o](Session& session) { return Results(session, o.id, o.output, o.errors); };
   return Session::Run("batch results", o.client, results);

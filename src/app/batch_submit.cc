@@ -9,6 +9,7 @@
 #include "app/batch_wait.h"
 #include "app/client_session.h"
 #include "app/input_options.h"
+#include "model/task.h"
 
 namespace inferq::app {
 
@@ -21,6 +22,7 @@ struct BatchSubmit::Options {
   std::string window = "24h";
   std::string output;
   std::vector<std::string> metadata;
+  std::optional<int> priority;
   bool wait = false;
   InputOptions rows;
   ClientFlags client;
@@ -81,6 +83,8 @@ std::expected<BatchInput, BatchInputFailure> ReadInput(const auto& o, wire::Endp
   return MakeBatchInput(std::move(read), std::move(source), SpoolDirectory(), report);
 }
 
+constexpr base::Micros kLongestPoll{5'000'000};
+
 /// What is sent, once the input was found good.
 struct Submission {
   client::NewUpload upload;
@@ -110,7 +114,7 @@ Awaitable<int> Submit(ClientSession& session, Submission submission) {
   }
   int printed = PrintBatch(session, *batch, submission.output == "-");
   if (printed != kOk || !submission.wait) co_return printed;
-  WaitedBatch waited = co_await WaitForBatch(session, batch->id, base::Micros(0));
+  WaitedBatch waited = co_await WaitForBatch(session, batch->id, base::Micros(0), kLongestPoll);
   if (!waited.batch || submission.output.empty()) co_return waited.code;
   co_return co_await FetchResults(session, *std::move(waited.batch), submission.output, "");
 }
@@ -128,6 +132,10 @@ BatchSubmit::BatchSubmit(CLI::App& batch) : options_(std::make_unique<Options>()
       ->required();
   command_->add_option("--model", o.model, "Model of rows, and of batch lines that name none");
   command_->add_option("--window", o.window, "How long the batch may take")->capture_default_str();
+  command_
+      ->add_option("--priority", o.priority,
+                   "Higher goes first, 0 is usual; only for inferq's own server")
+      ->check(CLI::Range(model::kMinPriority, model::kMaxPriority));
   command_->add_option("--metadata", o.metadata, "key=value to find the batch by; may be repeated")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
@@ -167,7 +175,8 @@ int BatchSubmit::Execute() {
                         .batch = {.input_file_id = {},
                                   .endpoint = std::string(wire::EndpointPath(endpoint)),
                                   .completion_window = o.window,
-                                  .metadata = *std::move(metadata)},
+                                  .metadata = *std::move(metadata),
+                                  .priority = o.priority},
                         .wait = o.wait,
                         .output = o.output};
   auto body = [&submission](ClientSession& session) { return Submit(session, submission); };

@@ -37,6 +37,18 @@ std::string ProblemLines(const Batch& batch) {
   return text;
 }
 
+// "0:42 to 1:10": hardly longer than the second; "" where the server does not say.
+std::string TimeLeftText(const Batch& batch) {
+  if (!batch.seconds_left) return "";
+  std::string text = Duration(*batch.seconds_left);
+  if (batch.seconds_left_p90) text += " to " + Duration(*batch.seconds_left_p90);
+  return text;
+}
+
+std::string StatusText(const Batch& batch) {
+  return Printable(batch.status) + (batch.paused ? ", paused" : "");
+}
+
 std::string OrDash(const std::string& text) { return text.empty() ? "-" : text; }
 
 }  // namespace
@@ -50,8 +62,11 @@ std::string BatchProgressView::Failures(const char* format) const {
   return fmt::format(fmt::runtime(format), WithCommas(batch_.counts.failed));
 }
 
-// From the mean pace since waiting began.
+// As the server estimates it, else from the mean pace since waiting began.
 std::string BatchProgressView::TimeLeft(const char* format) const {
+  if (batch_.seconds_left) {
+    return fmt::format(fmt::runtime(format), TimeLeftText(batch_));
+  }
   uint64_t ended = batch_.counts.ended();
   if (ended <= ended_before_ || ended > batch_.counts.total) return "";
   double seconds = std::chrono::duration<double>(waited_).count();
@@ -63,17 +78,18 @@ std::string BatchProgressView::TimeLeft(const char* format) const {
 std::string BatchProgressView::Bar(int width) const {
   if (!HasCounts()) return Printable(batch_.status).substr(0, static_cast<size_t>(width));
   std::string tail = Counts(batch_) + Failures("  {} failed");
-  tail += batch_.status == "in_progress" ? TimeLeft("  {} left") : "  " + Printable(batch_.status);
+  bool runs = batch_.status == "in_progress" && !batch_.paused;
+  tail += runs ? TimeLeft("  {} left") : "  " + StatusText(batch_);
   return BarWithTail(batch_.counts.ended(), batch_.counts.total, tail, width);
 }
 
 std::string BatchProgressView::Line() const {
-  std::string line = fmt::format("{} is {}", batch_.id, Printable(batch_.status));
+  std::string line = fmt::format("{} is {}", batch_.id, StatusText(batch_));
   if (!HasCounts()) return line;
   return line +
          fmt::format(": {} of {} lines done", WithCommas(batch_.counts.ended()),
                      WithCommas(batch_.counts.total)) +
-         Failures(" ({} failed)") + TimeLeft(", about {} left");
+         Failures(" ({} failed)") + (batch_.paused ? "" : TimeLeft(", about {} left"));
 }
 
 std::string BatchProgressView::Json() const {
@@ -112,7 +128,7 @@ std::string BatchSummaryJson(const Batch& batch) {
 
 std::string BatchDetails(const Batch& batch) {
   Table table({"id", batch.id});
-  table.AddRow({"status", batch.status});
+  table.AddRow({"status", StatusText(batch)});
   table.AddRow(
       {"lines", fmt::format("{} of {} succeeded, {} failed", WithCommas(batch.counts.completed),
                             WithCommas(batch.counts.total), WithCommas(batch.counts.failed))});
@@ -122,6 +138,8 @@ std::string BatchDetails(const Batch& batch) {
   table.AddRow({"started", LocalTime(batch.started)});
   table.AddRow({"ended", LocalTime(batch.ended_at)});
   table.AddRow({"expires", LocalTime(batch.expires)});
+  if (batch.seconds_left) table.AddRow({"time left", TimeLeftText(batch)});
+  if (!batch.retry_of.empty()) table.AddRow({"retry of", batch.retry_of});
   table.AddRow({"tokens", fmt::format("{} in, {} out", WithCommas(batch.input_tokens),
                                       WithCommas(batch.output_tokens))});
   table.AddRow({"input file", OrDash(batch.input_file_id)});

@@ -14,6 +14,7 @@ namespace {
 using namespace std::chrono_literals;
 using client::Batch;
 using client::File;
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -36,6 +37,23 @@ TEST(BatchProgress, TheBarShowsShareFailuresAndTimeLeft) {
   std::string bar = BatchProgressView(Running(), 500, 10s).Bar(100);
   EXPECT_THAT(bar, HasSubstr("[####################--------------------]"));
   EXPECT_THAT(bar, HasSubstr("1,000/2,000  3 failed  0:20 left"));
+}
+
+TEST(BatchProgress, TheServersEstimateIsBetterThanOurOwn) {
+  Batch batch = Running();
+  batch.seconds_left = 42;
+  batch.seconds_left_p90 = 70;
+  EXPECT_THAT(BatchProgressView(batch, 500, 10s).Bar(100), HasSubstr("0:42 to 1:10 left"));
+  EXPECT_THAT(BatchProgressView(batch, 500, 10s).Line(), HasSubstr("about 0:42 to 1:10 left"));
+  EXPECT_THAT(BatchDetails(batch), HasSubstr("0:42 to 1:10"));
+}
+
+TEST(BatchProgress, APausedBatchSaysSo) {
+  Batch batch = Running();
+  batch.paused = true;
+  EXPECT_THAT(BatchProgressView(batch, 500, 10s).Bar(100), HasSubstr("in_progress, paused"));
+  std::string line = BatchProgressView(batch, 500, 10s).Line();
+  EXPECT_THAT(line, AllOf(HasSubstr("is in_progress, paused"), Not(HasSubstr("left"))));
 }
 
 TEST(BatchProgress, TheBarFitsTheTerminal) {

@@ -15,7 +15,6 @@ using runtime::Awaitable;
 namespace {
 
 constexpr Micros kFirstPoll = 500ms;
-constexpr Micros kLongestPoll = 5s;
 
 int StopWaiting(ClientSession& session, const std::string& id, int code, const std::string& why) {
   session.display().Say(
@@ -30,10 +29,11 @@ int ExitCodeOf(const client::Batch& batch) {
   return batch.counts.failed > 0 ? kSomeFailed : kOk;
 }
 
-Awaitable<WaitedBatch> WaitForBatch(ClientSession& session, std::string id, Micros timeout) {
+Awaitable<WaitedBatch> WaitForBatch(ClientSession& session, std::string id, Micros timeout,
+                                    Micros longest_poll) {
   base::SteadyTime begun = session.runtime().clock().Steady();
   std::optional<uint64_t> ended_before;
-  for (Micros pause = kFirstPoll;; pause = std::min(pause * 3 / 2, kLongestPoll)) {
+  for (Micros pause = kFirstPoll;; pause = std::min(pause * 3 / 2, longest_poll)) {
     auto batch = co_await session.client().GetBatch(id);
     Micros waited = session.runtime().clock().Steady() - begun;
     if (!batch && batch.error().code() != base::Code::kCancelled) {

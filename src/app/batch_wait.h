@@ -15,9 +15,10 @@ struct WaitedBatch {
 };
 
 /// Waits until the batch has ended and shows how far it is. The batch itself is not touched by
-/// whatever ends the waiting. @param timeout  0: none; then kTimedOut.
+/// whatever ends the waiting. @param timeout  0: none; then kTimedOut. @param longest_poll  The
+/// most time between two looks.
 runtime::Awaitable<WaitedBatch> WaitForBatch(ClientSession& session, std::string id,
-                                             base::Micros timeout);
+                                             base::Micros timeout, base::Micros longest_poll);
 
 /// kOk, kSomeFailed or kBatchStopped, for a batch that has ended.
 int ExitCodeOf(const client::Batch& batch);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 namespace CLI {  // NOLINT(readability-identifier-naming): the library's own
 class App;
@@ -10,8 +11,9 @@ namespace inferq::app {
 
 class ConfigFlags;
 
-/// `inferq config show`: effective values and where they come from. `inferq config docs`: the page
-/// docs/config.md. Construct before parsing, Execute after.
+/// `inferq config show`: effective values and where they come from. `inferq config check`: what is
+/// wrong with a file. `inferq config docs`: the page docs/config.md. Construct before parsing,
+/// Execute after.
 class ConfigCommand {
  public:
   explicit ConfigCommand(CLI::App& root);
@@ -24,6 +26,9 @@ class ConfigCommand {
  private:
   CLI::App* command_;
   CLI::App* show_;
+  CLI::App* check_;
+  std::string file_;
+  bool json_ = false;
   std::unique_ptr<ConfigFlags> flags_;
 };
 

@@ -5,8 +5,9 @@
 namespace inferq::catalog {
 namespace {
 
-// 2: batches have an index of their lines. 4: idempotency keys, prompt tokens, removed files.
-constexpr uint64_t kVersion = 4;
+// 2: batches have an index of their lines. 4: idempotency keys, prompt tokens, removed files. 5: changes of
+// live batches, and retries.
+constexpr uint64_t kVersion = 5;
 
 // Numbers in groups of seven bits, the low ones first; times and signed numbers as their two's
 // complement; texts and lists behind their length.
@@ -26,6 +27,7 @@ class Writer {
   void operator()(model::BatchId id) { (*this)(id.value); }
   void operator()(model::BatchStatus status) { (*this)(static_cast<uint64_t>(status)); }
   void operator()(model::UploadStatus status) { (*this)(static_cast<uint64_t>(status)); }
+  void operator()(int number) { (*this)(static_cast<uint64_t>(int64_t{number})); }
   void operator()(base::Micros time) { (*this)(static_cast<uint64_t>(time.count())); }
   void operator()(base::WallTime time) { (*this)(time.time_since_epoch()); }
   template <class T>
@@ -78,6 +80,7 @@ class Reader {
     if (value >= model::kUploadStatusCount) return Fail();
     status = static_cast<model::UploadStatus>(value);
   }
+  void operator()(int& number) { number = static_cast<int>(static_cast<int64_t>(Number())); }
   void operator()(base::Micros& time) { time = base::Micros(static_cast<int64_t>(Number())); }
   void operator()(base::WallTime& time) {
     base::Micros since{0};
@@ -235,6 +238,17 @@ void Added(Coder& coder, Record& record, uint64_t version) {
     coder(record.prompt_tokens);
     coder(record.idempotency_key);
     coder(record.content_hash);
+    if (version < 5) return;
+    coder(record.priority);
+    coder(record.deadline);
+    coder(record.paused);
+    coder(record.adjusted);
+    coder(record.version);
+    coder(record.retry_of);
+    coder(record.retried_by);
+    coder(record.retry_lines);
+    coder(record.retry_blob);
+    coder(record.retry_bytes);
   }
   if constexpr (std::is_same_v<std::remove_const_t<Record>, model::FileRecord>) {
     if (version >= 4) coder(record.removed);

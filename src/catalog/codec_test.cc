@@ -64,6 +64,16 @@ model::BatchRecord SomeBatch() {
   batch.expired = At(26);
   batch.cancelling = At(27);
   batch.cancelled = At(28);
+  batch.priority = -7;
+  batch.deadline = At(29);
+  batch.paused = true;
+  batch.adjusted = true;
+  batch.version = 30;
+  batch.retry_of = "batch_0";
+  batch.retried_by = "batch_9";
+  batch.retry_lines = 31;
+  batch.retry_blob = 32;
+  batch.retry_bytes = 33;
   return batch;
 }
 
@@ -100,6 +110,10 @@ TEST(Codec, ABatchReadsBackAsItWas) {
   EXPECT_EQ(read.usage.distinct_tokens, 12u);
   EXPECT_EQ(read.cancelling, At(27));
   EXPECT_EQ(read.cancelled, At(28));
+  EXPECT_EQ(read.priority, -7);
+  EXPECT_EQ(read.deadline, At(29));
+  EXPECT_TRUE(read.paused);
+  EXPECT_EQ(read.retried_by, "batch_9");
   EXPECT_EQ(Encode(read), bytes) << "a field is lost on the way";
 }
 
@@ -188,6 +202,14 @@ TEST(Codec, BatchesOfEarlierVersionsAreReadWithoutWhatTheyLack) {
   ASSERT_TRUE(Decode(bytes, read));
   ASSERT_EQ(read.index_blob, 88u);
   EXPECT_EQ(read.models, SomeBatch().models);
+  // Version 4 ended before the priority: 10 bytes, a deadline of 2, two flags, two texts of 8 bytes
+  // each, and four numbers.
+  bytes.resize(bytes.size() - 10 - 2 - 2 - 1 - 2 * 8 - 3);
+  bytes[0] = 4;
+  read = {};
+  ASSERT_TRUE(Decode(bytes, read));
+  EXPECT_EQ(read.idempotency_key, "key");
+  EXPECT_EQ(read.priority, 0);
   // Version 3 ended before the prompt's tokens, the key and the hash.
   bytes.resize(bytes.size() - 2 - 4 - 1);
   bytes[0] = 3;
@@ -195,6 +217,9 @@ TEST(Codec, BatchesOfEarlierVersionsAreReadWithoutWhatTheyLack) {
   ASSERT_TRUE(Decode(bytes, read));
   EXPECT_EQ(read.usage.distinct_tokens, 12u);
   EXPECT_EQ(read.idempotency_key, "");
+  EXPECT_EQ(read.priority, 0);
+  EXPECT_EQ(read.version, 1u);
+  EXPECT_FALSE(read.paused);
   // Version 2 ended before the distinct tokens.
   bytes.resize(bytes.size() - 1);
   bytes[0] = 2;

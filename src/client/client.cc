@@ -60,7 +60,21 @@ std::string BatchJson(const NewBatch& batch) {
     metadata += wire::JsonString(key) + ":" + wire::JsonString(value);
   }
   if (!metadata.empty()) json += ",\"metadata\":{" + metadata + "}";
+  if (batch.priority) json += fmt::format(",\"priority\":{}", *batch.priority);
   return json + "}";
+}
+
+std::string ChangeJson(const BatchChange& change) {
+  std::string json;
+  if (change.priority) json += fmt::format(",\"priority\":{}", *change.priority);
+  if (change.deadline) {
+    json += ",\"deadline\":";
+    std::optional<base::WallTime> to = *change.deadline;
+    json += to ? std::to_string(
+                     std::chrono::floor<std::chrono::seconds>(to->time_since_epoch()).count())
+               : "null";
+  }
+  return "{" + json.substr(std::min<size_t>(1, json.size())) + "}";
 }
 
 template <class Parse>
@@ -219,7 +233,7 @@ Awaitable<Result<>> Client::Pause(Micros pause) {
 }
 
 // Sends until there is an answer that stands. `creates`: the request is not harmless when repeated.
-Awaitable<Result<std::string>> Client::Ask(http::Request request, bool creates) {
+Awaitable<Result<http::Response>> Client::AskWhole(http::Request request, bool creates) {
   Patience patience(*this);
   bool harmless = !creates || options_.repeat_creations;
   bool uploads = request.body_source != nullptr;
@@ -233,7 +247,7 @@ Awaitable<Result<std::string>> Client::Ask(http::Request request, bool creates) 
     bool again = false;
     Error error(Code::kInternal, "");
     if (response) {
-      if (response->head.status / 100 == 2) co_return std::move(response->body);
+      if (response->head.status / 100 == 2) co_return response;
       error = ErrorOf(*response);
       again = IsWorthRepeating(response->head, harmless);
     } else {
@@ -252,6 +266,11 @@ Awaitable<Result<std::string>> Client::Ask(http::Request request, bool creates) 
     INFERQ_CO_TRY(co_await Pause(*pause));
     if (uploads && !request.body_source->Restart()) co_return std::unexpected(std::move(error));
   }
+}
+
+Awaitable<Result<std::string>> Client::Ask(http::Request request, bool creates) {
+  INFERQ_CO_ASSIGN(http::Response response, co_await AskWhole(std::move(request), creates));
+  co_return std::move(response.body);
 }
 
 Awaitable<Result<Batch>> Client::AskBatch(http::Request request, bool creates) {
@@ -340,6 +359,40 @@ Awaitable<Result<Batch>> Client::GetBatch(std::string id) {
 
 Awaitable<Result<Batch>> Client::CancelBatch(std::string id) {
   return AskBatch(NewRequest("POST", "/batches/" + Escaped(id) + "/cancel"), false);
+}
+
+Awaitable<Result<Batch>> Client::PauseBatch(std::string id, bool paused) {
+  std::string what = paused ? "/pause" : "/resume";
+  return AskBatch(NewRequest("POST", "/batches/" + Escaped(id) + what), false);
+}
+
+Awaitable<Result<Batch>> Client::EditBatch(std::string id, BatchChange change) {
+  http::Request request = NewRequest("PATCH", "/batches/" + Escaped(id));
+  request.headers.push_back({"Content-Type", "application/json"});
+  request.body = ChangeJson(change);
+  return AskBatch(std::move(request), false);
+}
+
+Awaitable<Result<Batch>> Client::RetryBatch(std::string id) {
+  return AskBatch(NewRequest("POST", "/batches/" + Escaped(id) + "/retry"), true);
+}
+
+Awaitable<Result<Results>> Client::ReadResults(std::string id, std::string after,
+                                               std::string status) {
+  std::string path = "/batches/" + Escaped(id) + "/results?limit=10000";
+  if (!after.empty()) path += "&after=" + Escaped(after);
+  if (!status.empty()) path += "&status=" + Escaped(status);
+  INFERQ_CO_ASSIGN(http::Response response, co_await AskWhole(NewRequest("GET", path), false));
+  auto next = http::FindHeader(response.head.headers, "x-inferq-next-offset");
+  if (!next) {
+    co_return Fail(Code::kUnavailable,
+                   "the server's answer has no x-inferq-next-offset; it does not give results of "
+                   "batches that run");
+  }
+  auto more = http::FindHeader(response.head.headers, "x-inferq-has-more");
+  co_return Results{.lines = std::move(response.body),
+                    .next = std::string(*next),
+                    .has_more = more.value_or("true") != "false"};
 }
 
 Awaitable<Result<uint64_t>> Client::Download(std::string id, uint64_t offset, Sink sink,

@@ -47,6 +47,13 @@ struct NewBatch {
   std::string endpoint = "/v1/chat/completions";
   std::string completion_window = "24h";
   std::map<std::string, std::string> metadata{};
+  std::optional<int> priority{};  ///< Of inferq.
+};
+
+/// What may change of a batch that runs. Of inferq.
+struct BatchChange {
+  std::optional<int> priority{};
+  std::optional<std::optional<base::WallTime>> deadline{};  ///< Set to nullopt: none any more.
 };
 
 /// Takes the bytes of a download, in order; `offset` is that of the first in the file. Called where
@@ -80,6 +87,17 @@ class Client {
   Awaitable<base::Result<std::vector<Batch>>> ListBatches(uint64_t limit);
   Awaitable<base::Result<Batch>> CancelBatch(std::string id);
 
+  // Of inferq: other servers answer 404.
+
+  Awaitable<base::Result<Batch>> PauseBatch(std::string id, bool paused);
+  Awaitable<base::Result<Batch>> EditBatch(std::string id, BatchChange change);
+  /// Runs what failed or expired again. @return the new batch.
+  Awaitable<base::Result<Batch>> RetryBatch(std::string id);
+  /// The lines behind the offset `after` ("": all) that there are now.
+  /// @param status  "succeeded", "failed"; "": both.
+  Awaitable<base::Result<Results>> ReadResults(std::string id, std::string after,
+                                               std::string status);
+
   /// Waits for `pause`. kCancelled as the calls.
   Awaitable<base::Result<>> Pause(base::Micros pause);
 
@@ -91,6 +109,7 @@ class Client {
 
   http::Request NewRequest(std::string method, std::string path) const;
   Awaitable<base::Result<std::string>> Ask(http::Request request, bool creates);
+  Awaitable<base::Result<http::Response>> AskWhole(http::Request request, bool creates);
   Awaitable<base::Result<Batch>> AskBatch(http::Request request, bool creates);
   Awaitable<base::Result<>> Receive(Transfer& transfer);
   Awaitable<base::Result<>> Deliver(Transfer& transfer, std::string piece);

@@ -330,6 +330,51 @@ TEST_F(UploadTest, AFileThatShrinksEndsTheUpload) {
   EXPECT_THAT(Text(Upload()), HasSubstr("became shorter"));
 }
 
+TEST_F(ApiTest, ResultsComeWithTheirOffset) {
+  Script(
+      {Answer(503, "{}", "Retry-After: 0\r\n"),
+       Answer(200, "{}\n{}\n", "X-Inferq-Next-Offset: a1.2.3.4\r\nX-Inferq-Has-More: false\r\n")});
+  auto results = Call<Results>(
+      [](Client& client) { return client.ReadResults("batch_1", "a1.0.0.0", "failed"); });
+  ASSERT_TRUE(results) << Text(results);
+  EXPECT_EQ(results->lines, "{}\n{}\n");
+  EXPECT_EQ(results->next, "a1.2.3.4");
+  EXPECT_FALSE(results->has_more);
+  EXPECT_EQ(server_.seen()[1].target,
+            "/v1/batches/batch_1/results?limit=10000&after=a1.0.0.0&status=failed");
+}
+
+TEST_F(ApiTest, AServerWithoutThemSaysSo) {
+  Script({Answer(200, "<html>")});
+  auto results =
+      Call<Results>([](Client& client) { return client.ReadResults("batch_1", "", ""); });
+  EXPECT_THAT(Text(results), HasSubstr("batches that run"));
+}
+
+TEST_F(ApiTest, WhatChangesOfABatchIsSent) {
+  Script({Answer(200, kBatch)});
+  auto change = [](BatchChange what) {
+    return [what](Client& client) { return client.EditBatch("batch_1", what); };
+  };
+  EXPECT_TRUE(
+      Call<Batch>(change({.priority = -5, .deadline = base::WallTime(1'700'000'000'500ms)})));
+  EXPECT_TRUE(Call<Batch>(change({.priority = {}, .deadline = std::optional<base::WallTime>()})));
+  EXPECT_EQ(server_.seen()[0].method, "PATCH");
+  EXPECT_EQ(server_.seen()[0].body, R"({"priority":-5,"deadline":1700000000})");
+  EXPECT_EQ(server_.seen()[1].body, R"({"deadline":null})");
+}
+
+TEST_F(ApiTest, PauseResumeAndRetryAreCalls) {
+  Script({Answer(200, kBatch)});
+  EXPECT_TRUE(Call<Batch>([](Client& client) { return client.PauseBatch("batch_1", true); }));
+  EXPECT_TRUE(Call<Batch>([](Client& client) { return client.PauseBatch("batch_1", false); }));
+  EXPECT_TRUE(Call<Batch>([](Client& client) { return client.RetryBatch("batch_1"); }));
+  EXPECT_EQ(server_.seen()[0].target, "/v1/batches/batch_1/pause");
+  EXPECT_EQ(server_.seen()[1].target, "/v1/batches/batch_1/resume");
+  EXPECT_EQ(server_.seen()[2].target, "/v1/batches/batch_1/retry");
+  EXPECT_THAT(HeaderOf(2, "idempotency-key"), HasSubstr("inferq-"));
+}
+
 TEST_F(ApiTest, ADownloadGoesOnWhereItBroke) {
   Script({Cut("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123"),
           Answer(206, "456789", "Content-Range: bytes 4-9/10\r\n")});

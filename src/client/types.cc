@@ -28,6 +28,13 @@ std::optional<base::WallTime> TimeOf(JsonValue object, std::string_view key) {
   return base::WallTime(std::chrono::seconds(*seconds));
 }
 
+std::optional<double> NumberAt(JsonValue object, std::initializer_list<std::string_view> path) {
+  std::optional<JsonValue> value = object;
+  for (std::string_view key : path) value = value ? value->Find(key) : std::nullopt;
+  auto number = value ? value->AsDouble() : std::nullopt;
+  return number && *number >= 0 ? number : std::nullopt;
+}
+
 Result<std::string> IdOf(JsonValue object, std::string_view what) {
   std::string id = TextOf(object, "id");
   if (!id.empty()) return id;
@@ -104,6 +111,10 @@ Result<Batch> ParseBatch(JsonValue json) {
   batch.started = TimeOf(json, "in_progress_at");
   batch.expires = TimeOf(json, "expires_at");
   batch.ended_at = EndOf(json);
+  if (auto paused = json.Find("paused")) batch.paused = paused->AsBool().value_or(false);
+  batch.retry_of = TextOf(json, "retry_of");
+  batch.seconds_left = NumberAt(json, {"estimate", "seconds_left", "p50"});
+  batch.seconds_left_p90 = NumberAt(json, {"estimate", "seconds_left", "p90"});
   batch.json = wire::CompactJson(json);
   return batch;
 }

@@ -53,10 +53,22 @@ struct Batch {
   std::optional<base::WallTime> started{};
   std::optional<base::WallTime> expires{};
   std::optional<base::WallTime> ended_at{};
-  std::string json{};  ///< The server's object, on one line.
+  // Of inferq; unset where the server does not say.
+  bool paused = false;
+  std::string retry_of{};
+  std::optional<double> seconds_left{};      ///< As likely more as less.
+  std::optional<double> seconds_left_p90{};  ///< Hardly more.
+  std::string json{};                        ///< The server's object, on one line.
 
   /// Nothing changes any more.
   bool ended() const;
+};
+
+/// A part of a batch's results.
+struct Results {
+  std::string lines;  ///< As in the output and error files.
+  std::string next;   ///< The offset behind them.
+  bool has_more = true;
 };
 
 // From the server's objects. kUnavailable: it lacks what every server gives (id, and a batch's

@@ -41,6 +41,22 @@ TEST(Types, ReadsABatchThatFailed) {
   EXPECT_EQ(batch->ended_at, base::WallTime(7s));
 }
 
+TEST(Types, WhatInferqTellsBeyondOpenAI) {
+  std::string text = R"({"id":"b","status":"in_progress","paused":true,"retry_of":"a",)"
+                     R"("estimate":{"seconds_left":{"p50":1.5,"p90":3}}})";
+  auto batch = ParseBatch(*wire::ParseJson(text));
+  ASSERT_TRUE(batch);
+  EXPECT_TRUE(batch->paused);
+  EXPECT_EQ(batch->retry_of, "a");
+  EXPECT_EQ(batch->seconds_left, 1.5);
+  EXPECT_EQ(batch->seconds_left_p90, 3);
+  text = R"({"id":"b","status":"in_progress","estimate":null})";
+  batch = ParseBatch(*wire::ParseJson(text));
+  ASSERT_TRUE(batch);
+  EXPECT_FALSE(batch->paused);
+  EXPECT_FALSE(batch->seconds_left);
+}
+
 TEST(Types, WhatIsNoBatchIsRefused) {
   std::string page = R"({"html":true})";
   EXPECT_THAT(ParseBatch(*wire::ParseJson(page)).error().message(), HasSubstr("no id"));

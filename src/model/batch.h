@@ -101,6 +101,17 @@ struct BatchRecord {
   std::optional<base::WallTime> expired;
   std::optional<base::WallTime> cancelling;
   std::optional<base::WallTime> cancelled;
+
+  int priority = 0;                        ///< Of its lines, [kMinPriority, kMaxPriority].
+  std::optional<base::WallTime> deadline;  ///< Of its lines; soft: due work goes first.
+  bool paused = false;                     ///< None of its lines starts; while they may.
+  bool adjusted = false;   ///< Paused, resumed or edited once: the queue is told again at a start.
+  uint64_t version = 1;    ///< Rises with each change that a client can see; the ETag.
+  std::string retry_of;    ///< The batch whose failed and expired lines these are; "" is none.
+  std::string retried_by;  ///< The newest such batch of this one; "" is none.
+  uint64_t retry_lines = 0;  ///< Failed and expired ones; once finalized.
+  uint64_t retry_blob = 0;   ///< Their requests, kept as long as the error file; 0: none.
+  uint64_t retry_bytes = 0;  ///< Of retry_blob.
 };
 
 }  // namespace inferq::model

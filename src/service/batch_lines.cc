@@ -206,19 +206,15 @@ Result<> BatchCursor::Skip(uint64_t lines) {
   return {};
 }
 
-Result<std::vector<std::string>> BatchCursor::Next(uint64_t n) {
-  std::vector<std::string> ids;
-  while (ids.size() < n) {
-    INFERQ_ASSIGN(auto raw, reader_.Next());
-    if (!raw) break;
-    auto parsed = wire::ParseBatchLine(raw->text, {});
-    if (!parsed) {
-      return base::Fail(Code::kDataLoss, "line {} of a validated file is damaged: {}", raw->number,
-                        parsed.error().message);
-    }
-    ids.push_back(std::move(parsed->custom_id));
+Result<std::optional<StoredLine>> BatchCursor::Next() {
+  INFERQ_ASSIGN(auto raw, reader_.Next());
+  if (!raw) return std::nullopt;
+  auto parsed = wire::ParseBatchLine(raw->text, {});
+  if (!parsed) {
+    return base::Fail(Code::kDataLoss, "line {} of a validated file is damaged: {}", raw->number,
+                      parsed.error().message);
   }
-  return ids;
+  return StoredLine{std::move(parsed->custom_id), raw->text};
 }
 
 }  // namespace inferq::service

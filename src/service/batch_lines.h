@@ -81,13 +81,19 @@ class BatchValidator {
 /// its task from ending. Blocks. Other failures are the disk's.
 base::Result<std::string> CustomIdOf(blob::BlobStore& blobs, const model::Extent& line);
 
-/// Walks the custom_ids of a validated file in order. Blocks; one thread at a time.
+/// A request of a validated file.
+struct StoredLine {
+  std::string custom_id;
+  std::string_view text;  ///< Valid until the cursor moves.
+};
+
+/// Walks the lines of a validated file in order. Blocks; one thread at a time.
 class BatchCursor {
  public:
   BatchCursor(std::shared_ptr<blob::BlobStore> blobs, blob::BlobId blob);
   base::Result<> Skip(uint64_t lines);
-  /// Up to `n` of them; fewer only at the end.
-  base::Result<std::vector<std::string>> Next(uint64_t n);
+  /// nullopt at the end.
+  base::Result<std::optional<StoredLine>> Next();
 
  private:
   ingest::Input input_;

@@ -18,7 +18,19 @@ constexpr uint32_t kPage = 1000;
 constexpr uint64_t kSkipAtOnce = 20'000;  // lines in one blocking call
 constexpr size_t kBuffer = size_t{1} << 20;
 
+bool IsDamage(const base::Error& error) {
+  return error.code() == Code::kDataLoss || error.code() == Code::kNotFound;
+}
+
 }  // namespace
+
+Result<std::string> EndedLine(blob::BlobStore& blobs, const model::TaskRecord& task) {
+  if (task.outcome.result.length > 0) return blobs.Read(task.outcome.result);
+  INFERQ_ASSIGN(std::string text, blobs.Read(task.spec.payload));
+  auto input = wire::ParseBatchLine(text, {});
+  if (!input) return base::Fail(Code::kDataLoss, "{} is damaged", ToString(task.id));
+  return EndingLine(BatchRequestId(task.id), input->custom_id, task.state, task.outcome);
+}
 
 BatchOutput::BatchOutput(runtime::Runtime& runtime, std::shared_ptr<blob::BlobStore> blobs,
                          queue::Queue& queue, model::BatchRecord batch, State unsent,
@@ -58,7 +70,7 @@ Result<> BatchOutput::WriteTasks(const std::vector<model::TaskRecord>& ended) {
 }
 
 Result<> BatchOutput::WriteSuccess(const model::TaskRecord& task) {
-  INFERQ_ASSIGN(std::string line, blobs_->Read(task.outcome.result));
+  INFERQ_ASSIGN(std::string line, EndedLine(*blobs_, task));
   INFERQ_ASSIGN(wire::BatchOutput answer, wire::ParseBatchOutput(line));
   ++files_.succeeded;
   files_.usage.input_tokens += answer.completion.usage.prompt_tokens;
@@ -71,15 +83,20 @@ Result<> BatchOutput::WriteSuccess(const model::TaskRecord& task) {
 Result<> BatchOutput::WriteFailure(const model::TaskRecord& task) {
   if (task.state == State::kFailed) ++files_.failed;
   if (task.state == State::kExpired) ++files_.expired;
-  if (task.outcome.result.length > 0) {
-    INFERQ_ASSIGN(std::string line, blobs_->Read(task.outcome.result));
-    return errors_.Put(*blobs_, line);
+  if (task.state != State::kCancelled) {
+    auto request = blobs_->Read(task.spec.payload);
+    // A damaged request cannot be run again, and must not keep the others from their files.
+    if (!request && !IsDamage(request.error())) return std::unexpected(request.error());
+    if (request) INFERQ_TRY(KeepForRetry(*request));
   }
-  INFERQ_ASSIGN(std::string text, blobs_->Read(task.spec.payload));
-  auto input = wire::ParseBatchLine(text, {});
-  if (!input) return base::Fail(Code::kDataLoss, "{} is damaged", ToString(task.id));
-  return errors_.Put(
-      *blobs_, EndingLine(BatchRequestId(task.id), input->custom_id, task.state, task.outcome));
+  INFERQ_ASSIGN(std::string line, EndedLine(*blobs_, task));
+  return errors_.Put(*blobs_, line);
+}
+
+Result<> BatchOutput::KeepForRetry(std::string_view request) {
+  ++files_.retry_lines;
+  INFERQ_TRY(retry_.Put(*blobs_, request));
+  return retry_.Put(*blobs_, "\n");
 }
 
 // Lines that were cut with their batch, or never came into the queue.
@@ -117,11 +134,14 @@ Result<> BatchOutput::WriteUnsent(BatchCursor& cursor, uint64_t from,
                                   const std::vector<uint64_t>& lines) {
   for (uint64_t line : lines) {
     INFERQ_TRY(cursor.Skip(line - from));
-    INFERQ_ASSIGN(auto ids, cursor.Next(1));
-    if (ids.empty()) return base::Fail(Code::kDataLoss, "{} lacks lines", batch_.id);
+    INFERQ_ASSIGN(auto input, cursor.Next());
+    if (!input) return base::Fail(Code::kDataLoss, "{} lacks lines", batch_.id);
     std::string id = fmt::format("batch_req_{:x}_{}", batch_.number.value, line);
-    if (unsent_ == State::kExpired) ++files_.expired;
-    INFERQ_TRY(errors_.Put(*blobs_, EndingLine(id, ids[0], unsent_, {})));
+    if (unsent_ == State::kExpired) {
+      ++files_.expired;
+      INFERQ_TRY(KeepForRetry(input->text));
+    }
+    INFERQ_TRY(errors_.Put(*blobs_, EndingLine(id, input->custom_id, unsent_, {})));
     from = line + 1;
   }
   return {};
@@ -130,6 +150,7 @@ Result<> BatchOutput::WriteUnsent(BatchCursor& cursor, uint64_t from,
 Result<BatchFiles> BatchOutput::Seal() {
   INFERQ_ASSIGN(files_.output, output_.Seal(*blobs_));
   INFERQ_ASSIGN(files_.errors, errors_.Seal(*blobs_));
+  INFERQ_ASSIGN(files_.retry, retry_.Seal(*blobs_));
   return files_;
 }
 

@@ -24,15 +24,22 @@ struct BatchFiles {
   };
   File output;
   File errors;
+  /// Requests of the lines that failed or expired, to be run again.
+  File retry;
+  uint64_t retry_lines = 0;
   uint64_t succeeded = 0;
   uint64_t failed = 0;   ///< Lines that were run and failed.
   uint64_t expired = 0;  ///< Lines whose time was over; they stand in the error file, too.
   model::BatchUsage usage;
 };
 
+/// What the output or the error file says of a task that has ended, with its line end. Blocks.
+base::Result<std::string> EndedLine(blob::BlobStore& blobs, const model::TaskRecord& task);
+
 /// Writes the output and the error file of a batch whose tasks have all ended, in the order of
-/// their ending; lines that ended without having run come last. Nothing points to the files yet, so
-/// stopped half way it is simply done anew.
+/// their ending; lines that ended without having run come last. A third file, for nobody to see,
+/// holds the requests that may be run again. Nothing points to the files yet, so stopped half way
+/// it is simply done anew.
 class BatchOutput {
  public:
   /// @param unsent  how lines without an ending of their own ended: kCancelled or kExpired.
@@ -55,6 +62,7 @@ class BatchOutput {
   base::Result<> WriteTasks(const std::vector<model::TaskRecord>& ended);
   base::Result<> WriteSuccess(const model::TaskRecord& task);
   base::Result<> WriteFailure(const model::TaskRecord& task);
+  base::Result<> KeepForRetry(std::string_view request);
   Awaitable<base::Result<>> WriteWithoutResult(uint64_t written);
   std::vector<uint64_t> NextWithoutResult(std::optional<uint64_t> after, uint64_t written) const;
   base::Result<> WriteUnsent(BatchCursor& cursor, uint64_t from,
@@ -69,6 +77,7 @@ class BatchOutput {
   std::function<bool()> stop_;
   Writer output_;
   Writer errors_;
+  Writer retry_;
   BatchFiles files_;
 };
 

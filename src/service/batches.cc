@@ -66,20 +66,24 @@ BatchRecord RecordOf(const Caller& caller, NewBatch batch) {
   record.traceparent = caller.traceparent;
   record.idempotency_key = std::move(batch.idempotency_key);
   record.content_hash = batch.content_hash;
+  record.priority = batch.priority;
+  record.deadline = batch.deadline;
   return record;
-}
-
-bool HasEnded(const queue::QueueStats& stats) {
-  uint64_t live = 0;
-  for (int i = 0; i < model::kStateCount; ++i) {
-    if (!IsTerminal(static_cast<model::State>(i))) live += stats.by_state[i];
-  }
-  return live == 0;
 }
 
 uint64_t CountOf(const queue::QueueStats& stats, model::State state) {
   return stats.by_state[static_cast<size_t>(state)];
 }
+
+uint64_t EndedOf(const queue::QueueStats& stats) {
+  uint64_t ended = 0;
+  for (int i = 0; i < model::kStateCount; ++i) {
+    if (IsTerminal(static_cast<model::State>(i))) ended += stats.by_state[i];
+  }
+  return ended;
+}
+
+bool HasEnded(const queue::QueueStats& stats) { return EndedOf(stats) == stats.total(); }
 
 queue::TaskFilter TasksOf(const BatchRecord& batch) {
   return {.tenant = {}, .batch = batch.number, .state = {}};
@@ -96,7 +100,10 @@ void Batches::Adopt() {
   env_.catalog.ForEachBatch([this](const BatchRecord& batch) {
     rate_.Add(batch.tenant, batch.created);
     if (!batch.idempotency_key.empty()) keys_.Add(batch);
-    if (IsTerminal(batch.status)) return;
+    if (IsTerminal(batch.status)) {
+      if (batch.retry_blob != 0) env_.refs.Hold(batch.retry_blob);
+      return;
+    }
     if (batch.input_blob != 0) env_.refs.Hold(batch.input_blob);
     if (batch.index_blob != 0) env_.refs.Hold(batch.index_blob);
   });
@@ -128,7 +135,22 @@ void Batches::Spawn(const BatchRecord& batch) {
 }
 
 void Batches::TaskSettled(model::BatchId batch) {
+  if (auto watched = progress_.find(batch); watched != progress_.end()) {
+    queue::QueueStats stats = env_.queue.Stats({.tenant = {}, .batch = batch, .state = {}});
+    watched->second.Observe(env_.runtime.clock().Steady(), EndedOf(stats));
+  }
   if (auto found = moved_.find(batch); found != moved_.end()) found->second->NotifyAll();
+}
+
+void Batches::LineSucceeded(model::BatchId batch, uint64_t cost, base::Micros took) {
+  if (auto watched = progress_.find(batch); watched != progress_.end())
+    watched->second.Succeeded(cost, took);
+}
+
+// From now on its lines may run.
+void Batches::Watch(const BatchRecord& batch) {
+  auto [watched, is_new] = progress_.try_emplace(batch.number, batch.lines, batch.cost);
+  watched->second.Observe(env_.runtime.clock().Steady(), EndedOf(env_.queue.Stats(TasksOf(batch))));
 }
 
 Awaitable<Result<BatchView>> Batches::Create(Caller caller, NewBatch batch) {
@@ -235,6 +257,9 @@ BatchView Batches::ViewOf(const BatchRecord& batch) const {
     view.succeeded = CountOf(stats, model::State::kSucceeded);
     view.failed = CountOf(stats, model::State::kFailed);
   }
+  auto watched = progress_.find(batch.number);
+  if (watched != progress_.end() && batch.status == BatchStatus::kInProgress && !batch.paused)
+    view.left = watched->second.Estimate(env_.runtime.clock().Steady());
   return view;
 }
 
@@ -253,6 +278,7 @@ Awaitable<Result<BatchView>> Batches::Cancel(Caller caller, std::string id) {
     BatchRecord batch = *found;
     batch.status = BatchStatus::kCancelling;
     batch.cancelling = now;
+    ++batch.version;
     transaction.Put(std::move(batch));
     return {};
   };
@@ -276,7 +302,9 @@ Awaitable<void> Batches::Drive(std::string id) {
       co_return;
     }
   }
-  if (!stopping_) moved_.erase(number);
+  if (stopping_) co_return;
+  moved_.erase(number);
+  progress_.erase(number);
 }
 
 Awaitable<Result<>> Batches::Advance(BatchRecord batch) {
@@ -306,6 +334,7 @@ Awaitable<Result<bool>> Batches::Update(std::string id, BatchStatus from, Change
     if (!moved) return {};
     BatchRecord batch = *found;
     INFERQ_TRY(change(transaction, batch));
+    ++batch.version;
     transaction.Put(std::move(batch));
     return {};
   };
@@ -411,6 +440,7 @@ Awaitable<Result<BatchSurvey>> Batches::Survey(BatchRecord batch) {
 
 Awaitable<Result<>> Batches::RunLines(BatchRecord batch) {
   INFERQ_CO_TRY(co_await SubmitLines(batch));
+  Watch(batch);
   INFERQ_CO_TRY(co_await AwaitTasks(batch));
   if (!StillIn(batch.id, BatchStatus::kInProgress)) co_return Result<>{};
   base::WallTime now = env_.runtime.clock().Wall();
@@ -454,6 +484,15 @@ Awaitable<Result<>> Batches::SubmitWhenThereIsRoom(BatchRecord batch, queue::Bat
   // The queue takes no batch whose time is over.
   while (StillIn(batch.id, BatchStatus::kInProgress) &&
          env_.runtime.clock().Wall() < batch.expires) {
+    const BatchRecord& newest = *env_.catalog.FindBatch(batch.id);
+    if (newest.paused) {  // not given to the queue, it cannot start
+      co_await Pause(batch.number);
+      continue;
+    }
+    plan.priority = newest.priority;
+    plan.deadline = newest.deadline;
+    // One that has passed is due at once; the queue wants it in the future.
+    if (plan.deadline) plan.deadline = std::max(*plan.deadline, env_.runtime.clock().Wall() + 1s);
     auto submitted = co_await env_.queue.SubmitBatch(plan);
     if (submitted) co_return Result<>{};
     bool full = submitted.error().code() == Code::kResourceExhausted && env_.queue.healthy();
@@ -536,6 +575,9 @@ Awaitable<Result<>> Batches::Finalize(BatchRecord batch) {
     record.succeeded = files.succeeded;
     record.failed = files.failed;
     record.usage = files.usage;
+    record.retry_lines = files.retry_lines;
+    record.retry_blob = files.retry.blob;
+    record.retry_bytes = files.retry.bytes;
     record.status = cancelled           ? BatchStatus::kCancelled
                     : files.expired > 0 ? BatchStatus::kExpired
                                         : BatchStatus::kCompleted;
@@ -545,6 +587,7 @@ Awaitable<Result<>> Batches::Finalize(BatchRecord batch) {
   INFERQ_CO_TRY(co_await Update(batch.id, batch.status, std::move(change)));
   if (files.output.blob != 0) env_.refs.Hold(files.output.blob);
   if (files.errors.blob != 0) env_.refs.Hold(files.errors.blob);
+  if (files.retry.blob != 0) env_.refs.Hold(files.retry.blob);
   env_.refs.Drop(batch.input_blob);
   env_.refs.Drop(batch.index_blob);
   co_await Forget(batch.number);

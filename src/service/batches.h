@@ -11,6 +11,7 @@
 #include "runtime/event.h"
 #include "runtime/runtime.h"
 #include "service/batch_keys.h"
+#include "service/batch_estimate.h"
 #include "service/batch_lines.h"
 #include "service/batch_output.h"
 #include "service/blob_refs.h"
@@ -50,8 +51,12 @@ class Batches {
  public:
   explicit Batches(BatchEnvironment environment);
 
-  /// Takes hold of the blobs of live batches, and learns of keys and of the last hour.
+  /// Takes hold of the blobs of live batches and of what may be retried, and learns of keys and of
+  /// the last hour.
   void Adopt();
+  /// Tells the queue again what clients changed of live batches: a crash may have come between
+  /// their record and the queue's. Before anything is claimed.
+  Awaitable<base::Result<>> Readjust();
   /// Goes on with every batch that has not ended.
   void Resume();
   /// Ends the coroutines; batches stay where they are.
@@ -65,8 +70,18 @@ class Batches {
 
   /// Lets go of idempotency keys that are too old.
   Awaitable<base::Result<>> ForgetOldKeys();
+  // batch_edits.cc; errors as in service.h.
+
+  Awaitable<base::Result<BatchView>> SetPaused(Caller caller, std::string id, bool paused);
+  Awaitable<base::Result<BatchView>> Edit(Caller caller, BatchEdit edit);
+  Awaitable<base::Result<BatchView>> Retry(Caller caller, std::string id);
+  /// What could be retried is kept as long as the error file that names it.
+  Awaitable<base::Result<>> ReleaseRetries();
+
   /// A task of a batch has ended, or waits again.
   void TaskSettled(model::BatchId batch);
+  /// A line has got its answer; TaskSettled follows.
+  void LineSucceeded(model::BatchId batch, uint64_t cost, base::Micros took);
 
  private:
   using Change = std::function<base::Result<>(catalog::Transaction&, model::BatchRecord&)>;
@@ -94,6 +109,13 @@ class Batches {
   Awaitable<base::Result<bool>> Update(std::string id, model::BatchStatus from, Change change);
   bool StillIn(const std::string& id, model::BatchStatus status) const;
   BatchView ViewOf(const model::BatchRecord& batch) const;
+  /// A change that a client asks for, of a batch whose lines run or will.
+  using Adjustment = std::function<base::Result<>(model::BatchRecord&)>;
+  Awaitable<base::Result<>> Adjust(std::string id, std::string_view what, Adjustment adjustment);
+  Awaitable<base::Result<>> TellQueue(std::string id);
+  base::Result<model::BatchRecord> Resubmit(catalog::Transaction& transaction,
+                                            const model::BatchRecord& original);
+  void Watch(const model::BatchRecord& batch);
   Awaitable<void> Pause(model::BatchId batch, base::Micros at_least = base::Micros(0));
 
   BatchEnvironment env_;
@@ -101,6 +123,7 @@ class Batches {
   CreationRate rate_;
   runtime::Scope drivers_;
   std::map<model::BatchId, std::unique_ptr<runtime::Event>> moved_;  // of live batches
+  std::map<model::BatchId, BatchProgress> progress_;                 // of those whose lines run
   bool stopping_ = false;
 };
 

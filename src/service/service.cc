@@ -261,6 +261,26 @@ Awaitable<Result<BatchView>> Service::CancelBatch(Caller caller, std::string id)
   co_return impl_->Checked(*station, co_await station->batches().Cancel(caller, id));
 }
 
+Awaitable<Result<BatchView>> Service::PauseBatch(Caller caller, std::string id, bool paused) {
+  INFERQ_CO_ASSIGN(auto station, impl_->Open());
+  co_return impl_->Checked(*station, co_await station->batches().SetPaused(caller, id, paused));
+}
+
+Awaitable<Result<BatchView>> Service::EditBatch(Caller caller, BatchEdit edit) {
+  INFERQ_CO_ASSIGN(auto station, impl_->Open());
+  co_return impl_->Checked(*station, co_await station->batches().Edit(caller, edit));
+}
+
+Awaitable<Result<BatchView>> Service::RetryBatch(Caller caller, std::string id) {
+  INFERQ_CO_ASSIGN(auto station, impl_->OpenForMore());
+  co_return impl_->Checked(*station, co_await station->batches().Retry(caller, id));
+}
+
+Awaitable<Result<ResultsPage>> Service::ReadResults(Caller caller, ResultsRequest request) {
+  INFERQ_CO_ASSIGN(auto station, impl_->Open());
+  co_return impl_->Checked(*station, co_await station->results().Read(caller, request));
+}
+
 Awaitable<Result<std::shared_ptr<Answer>>> Service::Generate(Caller caller, OnlineRequest request) {
   bool offered = std::ranges::any_of(
       models(), [&](const ModelView& model) { return model.name == request.model; });

@@ -20,8 +20,11 @@
 #include "model/upload.h"
 #include "queue/queue.h"
 #include "runtime/runtime.h"
+#include "service/batch_estimate.h"
 #include "service/caller.h"
 #include "service/observer.h"
+#include "service/result_offset.h"
+#include "wire/batch_extension.h"
 #include "wire/task_create.h"
 #include "wire/task_object.h"
 #include "wire/worker_answers.h"
@@ -165,6 +168,8 @@ struct NewBatch {
   std::optional<base::Micros> output_expires_after;
   std::string idempotency_key{};  ///< "" is none.
   uint64_t content_hash = 0;      ///< Of all parameters but the key.
+  int priority = 0;                          ///< In bounds, as for tasks.
+  std::optional<base::WallTime> deadline{};  ///< Of its lines.
 };
 
 /// A batch as clients see it now: the record, with the counts of lines that have ended so far.
@@ -173,6 +178,31 @@ struct BatchView {
   uint64_t total = 0;
   uint64_t succeeded = 0;
   uint64_t failed = 0;
+  std::optional<TimeLeft> left{};  ///< While its lines run, once something is known.
+};
+
+struct BatchEdit {
+  std::string id;
+  wire::BatchPatch patch;
+  std::optional<model::Version> if_version;
+};
+
+/// A part of a batch's results, from an offset on.
+struct ResultsRequest {
+  std::string id;
+  std::string after{};  ///< An offset; "": from the first line.
+  uint32_t limit = 1000;
+  ResultFilter filter = ResultFilter::kAll;
+};
+struct ResultLine {
+  std::string text;  ///< As in the output or the error file, with its line end.
+  std::string next;  ///< The offset behind it.
+};
+struct ResultsPage {
+  std::vector<ResultLine> lines;
+  std::string next;    ///< The offset behind them, and behind what was passed over.
+  bool ended = false;  ///< The batch has ended, and nothing comes behind them.
+  model::BatchStatus status = model::BatchStatus::kValidating;
 };
 
 /// A request that somebody waits for.
@@ -334,6 +364,17 @@ class Service {
                                                                 uint32_t limit);
   /// OK when it is being cancelled or is cancelled. kFailedPrecondition: ended otherwise.
   Awaitable<base::Result<BatchView>> CancelBatch(Caller caller, std::string id);
+
+  /// Its running lines end, and none starts until it is resumed. OK when it is so already.
+  /// kFailedPrecondition: its lines have all ended, or are about to.
+  Awaitable<base::Result<BatchView>> PauseBatch(Caller caller, std::string id, bool paused);
+  /// Also for lines that wait. kAborted: another version. kFailedPrecondition: as PauseBatch.
+  Awaitable<base::Result<BatchView>> EditBatch(Caller caller, BatchEdit edit);
+  /// Runs the lines that failed or expired again, as a new batch, which is returned.
+  /// kFailedPrecondition: it has not ended, is being retried, or has no such lines (any more).
+  Awaitable<base::Result<BatchView>> RetryBatch(Caller caller, std::string id);
+  /// Also while it runs (batch_results.h).
+  Awaitable<base::Result<ResultsPage>> ReadResults(Caller caller, ResultsRequest request);
 
   // Online requests.
 

@@ -107,11 +107,13 @@ Awaitable<Result<>> Station::Open() {
                        .offers_model = offers,
                        .wake = wake,
                        .store_failed = [this](base::Error error) { Fail(std::move(error)); }});
+  batch_results_ = std::make_unique<BatchResults>(runtime, *catalog_, *queue_, blobs_, *refs_);
   INFERQ_CO_TRY(co_await OpenTasks());
   for (const auto& [tenant, policy] : options_.tenants) queue_->SetTenant(tenant, policy);
   files_->Adopt();
   uploads_->Adopt();
   batches_->Adopt();
+  INFERQ_CO_TRY(co_await batches_->Readjust());
   INFERQ_CO_TRY(co_await refs_->Sweep());
   co_return Result<>{};
 }
@@ -216,6 +218,7 @@ Awaitable<void> Station::ForgetOldRecords() {
   judge(co_await files_->DeleteExpired());
   judge(co_await uploads_->Sweep());
   judge(co_await batches_->ForgetOldKeys());
+  judge(co_await batches_->ReleaseRetries());
 }
 
 // Segments of the logs that no record points into any more.
@@ -320,6 +323,8 @@ Awaitable<void> Station::Settled(queue::ClaimedTask task, Attempt attempt) {
   if (task.spec.ephemeral) co_return co_await online_->Settled(std::move(task), attempt);
   auto appended = unrecorded_.extract({task.id, task.fence});
   if (appended) results_->Recorded(appended.mapped());
+  if (attempt.result == Attempt::Result::kSucceeded)
+    batches_->LineSucceeded(task.spec.batch, task.spec.cost, attempt.took);
   batches_->TaskSettled(task.spec.batch);
 }
 

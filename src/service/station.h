@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "service/batch_results.h"
 #include "service/batches.h"
 #include "service/blob_refs.h"
 #include "service/files.h"
@@ -50,6 +51,7 @@ class Station final : private TaskHandler {
   Files& files() { return *files_; }
   Uploads& uploads() { return *uploads_; }
   Batches& batches() { return *batches_; }
+  BatchResults& results() { return *batch_results_; }
   Online& online() { return *online_; }
   Tasks& tasks() { return *tasks_; }
   Workers& workers() { return *workers_; }
@@ -95,6 +97,7 @@ class Station final : private TaskHandler {
   std::unique_ptr<Uploads> uploads_;
   std::unique_ptr<Online> online_;
   std::unique_ptr<Batches> batches_;
+  std::unique_ptr<BatchResults> batch_results_;
   std::unique_ptr<Tasks> tasks_;
   std::unique_ptr<Workers> workers_;
   std::map<std::string, std::unique_ptr<ModelHost>> hosts_;

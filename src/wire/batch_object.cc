@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "model/task.h"
 #include "wire/fields.h"
 #include "wire/file_object.h"
 #include "wire/locality.h"
@@ -12,9 +13,9 @@ namespace inferq::wire {
 namespace {
 
 constexpr std::string_view kKeyParameter = "idempotency_key";
-constexpr std::array<std::string_view, 6> kParameters = {"input_file_id",        "endpoint",
-                                                         "completion_window",    "metadata",
-                                                         "output_expires_after", kKeyParameter};
+constexpr std::array<std::string_view, 8> kParameters = {
+    "input_file_id",        "endpoint", "completion_window", "metadata",
+    "output_expires_after", "priority", "deadline",          kKeyParameter};
 
 size_t Characters(std::string_view utf8) {
   return static_cast<size_t>(
@@ -74,7 +75,10 @@ ApiResult<std::pair<std::string, std::string>> ReadPair(std::string key, JsonVal
   return std::pair(std::move(key), *std::move(text));
 }
 
-ApiResult<> ReadMetadata(JsonValue value, BatchCreate& batch) {
+}  // namespace
+
+ApiResult<std::vector<std::pair<std::string, std::string>>> ParseMetadata(JsonValue value) {
+  std::vector<std::pair<std::string, std::string>> metadata;
   if (value.type() != JsonType::kObject) {
     return std::unexpected(InvalidType("metadata", "an object", value.type()));
   }
@@ -83,7 +87,7 @@ ApiResult<> ReadMetadata(JsonValue value, BatchCreate& batch) {
         BadRequest("Invalid 'metadata': a key occurs twice.", "metadata", "duplicate_parameter"));
   }
   for (JsonMembers member(value); member.Next();) {
-    if (batch.metadata.size() == kMaxMetadataPairs) {
+    if (metadata.size() == kMaxMetadataPairs) {
       return std::unexpected(
           BadRequest(fmt::format("Invalid 'metadata': too many properties. Expected an object with "
                                  "at most {} properties.",
@@ -91,11 +95,12 @@ ApiResult<> ReadMetadata(JsonValue value, BatchCreate& batch) {
                      "metadata", "object_above_max_properties"));
     }
     INFERQ_ASSIGN(auto pair, ReadPair(member.key(), member.value()));
-    batch.metadata.push_back(std::move(pair));
+    metadata.push_back(std::move(pair));
   }
-  return {};
+  return metadata;
 }
 
+namespace {
 ApiResult<std::string> ReadKey(JsonValue object, std::string_view header) {
   constexpr std::string_view kHeader = "Idempotency-Key";
   if (header.size() > kMaxBatchKey || !IsUtf8(header)) {
@@ -142,6 +147,11 @@ class Members {
   }
   Members& Time(std::string_view name, const std::optional<base::WallTime>& time) {
     return Raw(name, time ? std::to_string(UnixSeconds(*time)) : "null");
+  }
+  /// Members as they are.
+  Members& More(std::string_view members) {
+    if (!members.empty()) out_.append(",").append(members);
+    return *this;
   }
   std::string Object() const { return "{" + out_ + "}"; }
 
@@ -196,16 +206,27 @@ ApiResult<BatchCreate> ParseBatchCreate(std::string_view body, std::string_view 
   INFERQ_ASSIGN(batch.input_file_id, RequiredString(object, "input_file_id"));
   INFERQ_ASSIGN(batch.endpoint, ReadEndpoint(object));
   INFERQ_ASSIGN(batch.completion_window, RequiredString(object, "completion_window"));
-  if (auto metadata = Given(object, "metadata")) INFERQ_TRY(ReadMetadata(*metadata, batch));
+  if (auto metadata = Given(object, "metadata")) {
+    INFERQ_ASSIGN(batch.metadata, ParseMetadata(*metadata));
+  }
   if (auto expiry = Given(object, "output_expires_after")) {
     INFERQ_ASSIGN(batch.output_expires_after, ParseExpiresAfter(*expiry, "output_expires_after"));
   }
   INFERQ_ASSIGN(batch.idempotency_key, ReadKey(object, key));
   batch.content_hash = HashOf(object);
+  if (auto priority = Given(object, "priority")) {
+    INFERQ_ASSIGN(int64_t given,
+                  ReadInteger({}, "priority", *priority, model::kMinPriority, model::kMaxPriority));
+    batch.priority = static_cast<int>(given);
+  }
+  if (auto deadline = Given(object, "deadline")) {
+    INFERQ_ASSIGN(batch.deadline, ReadTime({}, "deadline", *deadline));
+  }
   return batch;
 }
 
-std::string BatchJson(const model::BatchRecord& batch, const BatchCounts& counts) {
+std::string BatchJson(const model::BatchRecord& batch, const BatchCounts& counts,
+                      std::string_view more) {
   Members members;
   members.Text("id", batch.id)
       .Text("object", "batch")
@@ -229,7 +250,8 @@ std::string BatchJson(const model::BatchRecord& batch, const BatchCounts& counts
       .Raw("request_counts", fmt::format(R"({{"total":{},"completed":{},"failed":{}}})",
                                          counts.total, counts.completed, counts.failed))
       .Raw("usage", UsageOf(batch))
-      .Raw("metadata", MetadataJson(batch.metadata));
+      .Raw("metadata", MetadataJson(batch.metadata))
+      .More(more);
   return members.Object();
 }
 

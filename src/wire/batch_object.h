@@ -28,12 +28,17 @@ struct BatchCreate {
   std::optional<base::Micros> output_expires_after{};
   std::string idempotency_key{};  ///< "" is none.
   uint64_t content_hash = 0;      ///< Of all parameters but the key, as parsed.
+  int priority = 0;                          ///< Of inferq, as the next.
+  std::optional<base::WallTime> deadline{};  ///< Of its lines.
 };
 /// Errors are in OpenAI's words, with its codes. Unknown parameters are refused by name: one that
 /// is dropped silently could be the one that mattered.
 /// @param key  of the header Idempotency-Key, which the parameter idempotency_key stands for as
 ///             well; "" is none. They must not differ.
 ApiResult<BatchCreate> ParseBatchCreate(std::string_view body, std::string_view key = {});
+
+/// The object "metadata" of a batch.
+ApiResult<std::vector<std::pair<std::string, std::string>>> ParseMetadata(JsonValue value);
 
 /// Lines that have ended so far.
 struct BatchCounts {
@@ -42,6 +47,8 @@ struct BatchCounts {
   uint64_t failed = 0;
 };
 /// The object "batch": every field, null where there is no value. `usage` once it is final.
-std::string BatchJson(const model::BatchRecord& batch, const BatchCounts& counts);
+/// @param more  members behind OpenAI's (batch_extension.h), without the comma before them.
+std::string BatchJson(const model::BatchRecord& batch, const BatchCounts& counts,
+                      std::string_view more = {});
 
 }  // namespace inferq::wire

@@ -85,6 +85,15 @@ TEST(BatchCreate, ReadsEveryParameter) {
   EXPECT_EQ(batch->output_expires_after, 1h);
 }
 
+TEST(BatchCreate, PriorityAndDeadlineAreExtensions) {
+  auto batch = ParseBatchCreate(
+      R"({"input_file_id":"f","endpoint":"/v1/completions","completion_window":"24h",
+          "priority":-1000,"deadline":1700000000.5})");
+  ASSERT_TRUE(batch) << batch.error().message;
+  EXPECT_EQ(batch->priority, -1000);
+  EXPECT_EQ(batch->deadline, kCreated + 500ms);
+}
+
 /// The required parameters, and more.
 std::string With(std::string_view more) {
   return fmt::format(
@@ -131,7 +140,9 @@ TEST(BatchCreate, EveryMistakeIsNamedInOpenAIsWords) {
                "'/v1/chat/completions', '/v1/completions', '/v1/embeddings' and '/v1/responses'."},
            BadBatch{R"({"input_file_id":"f","endpoint":"/v1/completions"})", "completion_window",
                     "missing_required_parameter", "'completion_window'"},
-           BadBatch{With(R"("priority":1)"), "priority", "unknown_parameter", "'priority'"},
+           BadBatch{With(R"("priorty":1)"), "priorty", "unknown_parameter", "'priorty'"},
+           BadBatch{With(R"("priority":1001)"), "priority", "integer_above_max_value", "1000"},
+           BadBatch{With(R"("deadline":"now")"), "deadline", "invalid_type", "'deadline'"},
            BadBatch{With(R"("endpoint":"x")"), "endpoint", "duplicate_parameter", "twice"},
            BadBatch{With(R"("metadata":"x")"), "metadata", "invalid_type", "an object"},
            BadBatch{With(R"("metadata":{"tags":["a"]})"), "metadata.tags", "invalid_type",

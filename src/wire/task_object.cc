@@ -189,7 +189,7 @@ ApiResult<std::optional<model::Version>> ParseIfMatch(std::string_view header) {
     header = header.substr(1, header.size() - 2);
   }
   if (auto version = ParseVersion(header)) return version;
-  return std::unexpected(BadRequest("The header If-Match must be a task's version, as its ETag is.",
+  return std::unexpected(BadRequest("The header If-Match must be a version, as an ETag is.",
                                     "If-Match", "invalid_value"));
 }
 

@@ -295,6 +295,43 @@ Awaitable<Result<service::BatchView>> FakeUseCases::CancelBatch(runtime::Runtime
   co_return view;
 }
 
+Awaitable<Result<service::BatchView>> FakeUseCases::PauseBatch(runtime::Runtime& /*here*/,
+                                                               service::Caller who,
+                                                               std::string which, bool pause) {
+  INFERQ_CO_TRY(Note(std::move(who), which));
+  paused = pause;
+  co_return View(which);
+}
+
+Awaitable<Result<service::BatchView>> FakeUseCases::EditBatch(runtime::Runtime& /*here*/,
+                                                              service::Caller who,
+                                                              service::BatchEdit change) {
+  INFERQ_CO_TRY(Note(std::move(who), change.id));
+  batch_edit = change;
+  co_return View(change.id);
+}
+
+Awaitable<Result<service::BatchView>> FakeUseCases::RetryBatch(runtime::Runtime& /*here*/,
+                                                               service::Caller who,
+                                                               std::string which) {
+  INFERQ_CO_TRY(Note(std::move(who), which));
+  service::BatchView view = View("batch_again");
+  view.record.retry_of = which;
+  co_return view;
+}
+
+Awaitable<Result<service::ResultsPage>> FakeUseCases::ReadResults(runtime::Runtime& here,
+                                                                  service::Caller who,
+                                                                  service::ResultsRequest request) {
+  co_await here.Yield();
+  reads.push_back(request);
+  INFERQ_CO_TRY(Note(std::move(who), request.id));
+  if (pages.empty()) co_return Fail(Code::kUnavailable, "stopping");
+  service::ResultsPage page = pages.front();
+  pages.pop_front();
+  co_return page;
+}
+
 Awaitable<Result<std::shared_ptr<service::Answer>>> FakeUseCases::Generate(
     runtime::Runtime& /*here*/, service::Caller who, service::OnlineRequest request) {
   INFERQ_CO_TRY(Note(std::move(who)));

@@ -87,6 +87,8 @@ class FakeUseCases final : public UseCases {
   std::vector<service::ClaimedWork> claimable;  ///< For every claim.
   std::vector<base::Result<>> outcomes;         ///< Of completions, failures and releases.
   std::vector<service::HeldReply> replies;
+  /// Of a batch: each call takes the next one. Without one the call fails.
+  std::deque<service::ResultsPage> pages;
   bool claims_wait = false;  ///< A claim waits until its client hangs up.
 
   // What was asked.
@@ -102,6 +104,9 @@ class FakeUseCases final : public UseCases {
   std::optional<service::NewBatch> new_batch;
   std::string after;
   uint32_t limit = 0;
+  std::optional<bool> paused;
+  std::optional<service::BatchEdit> batch_edit;
+  std::vector<service::ResultsRequest> reads;
   std::optional<service::OnlineRequest> online;
   std::optional<wire::TaskCreate> create;
   std::optional<model::Generation> generation;
@@ -158,6 +163,16 @@ class FakeUseCases final : public UseCases {
   Awaitable<base::Result<service::BatchView>> CancelBatch(runtime::Runtime& here,
                                                           service::Caller who,
                                                           std::string which) override;
+  Awaitable<base::Result<service::BatchView>> PauseBatch(runtime::Runtime& here,
+                                                         service::Caller who, std::string which,
+                                                         bool pause) override;
+  Awaitable<base::Result<service::BatchView>> EditBatch(runtime::Runtime& here, service::Caller who,
+                                                        service::BatchEdit change) override;
+  Awaitable<base::Result<service::BatchView>> RetryBatch(runtime::Runtime& here,
+                                                         service::Caller who,
+                                                         std::string which) override;
+  Awaitable<base::Result<service::ResultsPage>> ReadResults(
+      runtime::Runtime& here, service::Caller who, service::ResultsRequest request) override;
   Awaitable<base::Result<std::shared_ptr<service::Answer>>> Generate(
       runtime::Runtime& here, service::Caller who, service::OnlineRequest request) override;
 
