@@ -1,4 +1,5 @@
 #include "api/query.h"
+#include "api/read_body.h"
 #include "api/routes.h"
 #include "wire/batch_object.h"
 #include "wire/file_object.h"
@@ -34,9 +35,12 @@ Awaitable<ApiResult<>> CreateBatch(Call& call) {
   if (!body) co_return std::unexpected(BodyError(body.error(), call.body_limit));
   INFERQ_CO_ASSIGN(auto create, wire::ParseBatchCreate(*body));
   service::NewBatch batch = ToNewBatch(std::move(create));
-  INFERQ_CO_ASSIGN(auto view,
-                   co_await call.use_cases.CreateBatch(call.here(), call.caller, std::move(batch)));
-  co_await SendJson(call, ViewJson(view));
+  auto view = co_await call.use_cases.CreateBatch(call.here(), call.caller, std::move(batch));
+  if (!stored.empty() && (!view || view->record.input_file_id != stored)) {
+    (void)co_await call.use_cases.DeleteFile(call.here(), call.caller, stored);
+  }
+  if (!view) co_return std::unexpected(view.error());
+  co_await SendJson(call, ViewJson(*view));
   co_return ApiResult<>();
 }
 

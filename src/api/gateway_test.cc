@@ -137,13 +137,22 @@ struct ReadFailure {
 TEST_F(GatewayTest, FailuresOfReadingABodyHaveTheirStatus) {
   for (ReadFailure failure :
        {ReadFailure{Code::kResourceExhausted, 503}, ReadFailure{Code::kDeadlineExceeded, 408},
-        ReadFailure{Code::kInvalidArgument, 400}}) {
+        ReadFailure{Code::kInvalidArgument, 400}, ReadFailure{Code::kUnimplemented, 415}}) {
     FakeExchange exchange = Request("POST", "/v1/batches", kBatchBody);
     exchange.read_error = Error(failure.code, "x");
     Handle(exchange);
     EXPECT_EQ(exchange.status, failure.status);
     EXPECT_EQ(exchange.Header("retry-after"), failure.status == 503 ? "1" : "");
   }
+}
+
+TEST_F(GatewayTest, ABodyThatExpandsTooMuchIsTold) {
+  FakeExchange exchange = Request("POST", "/v1/batches", kBatchBody);
+  exchange.read_error = Error(Code::kOutOfRange, "too dense").WithParam("content-encoding");
+  Handle(exchange);
+  EXPECT_EQ(exchange.status, 413);
+  EXPECT_EQ(ErrorOf(exchange, "message"), "too dense");
+  EXPECT_EQ(ErrorOf(exchange, "param"), "content-encoding");
 }
 
 TEST_F(GatewayTest, BatchesAreListedInPages) {

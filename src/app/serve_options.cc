@@ -85,6 +85,7 @@ Result<> ReadServer(const Settings& from, ServeOptions& options) {
   options.limits.idle_timeout = from.Get<base::Micros>("server.idle_timeout");
   options.limits.write_stall = from.Get<base::Micros>("server.write_stall");
   options.limits.body_memory = Size(from, "server.body_memory");
+  options.limits.body_ratio_max = Small(from, "server.body_ratio");
   options.body_limit = Size(from, "server.body_limit");
   options.upload_limit = Size(from, "server.upload_limit");
   if (options.body_limit > options.limits.body_memory) {

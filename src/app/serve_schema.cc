@@ -45,6 +45,12 @@ std::vector<Option> ServerOptions() {
        .sentence = "Memory for the bodies of all requests at once; beyond it they get 503.",
        .standard = Bytes{kGiB},
        .min = Bytes{kMiB}},
+      {.key = "server.body_ratio",
+       .sentence = "How many times its size a compressed body (gzip, zstd) may become; what grows "
+                   "more gets 413. Limits of bodies count decompressed bytes.",
+       .standard = 1000,
+       .min = 1,
+       .max = 1'000'000},
       {.key = "server.head_timeout",
        .sentence = "How long a client may take to send the head of a request. Longer tolerates bad "
                    "networks, shorter frees connections sooner.",

@@ -98,7 +98,7 @@ Result<> ServeSession::Open() {
                       directory, lock.error().message());
   }
   lock_ = *std::move(lock);
-  service_ = MakeService();
+  INFERQ_ASSIGN(service_, MakeService());
   use_cases_ = api::MakeUseCases(*service_);
   gateway_ = std::make_unique<api::Gateway>(*use_cases_, MakeGatewayOptions());
   std::vector<runtime::Runtime*> loops;

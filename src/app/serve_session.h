@@ -35,7 +35,7 @@ class ServeSession {
   runtime::Awaitable<base::Result<>> ListenAdmin();
   runtime::Awaitable<bool> StopAdmin(base::SteadyTime deadline);
   void Announce() const;
-  std::unique_ptr<service::Service> MakeService();
+  base::Result<std::unique_ptr<service::Service>> MakeService();
   api::GatewayOptions MakeGatewayOptions();
   runtime::Awaitable<void> Serve();
   runtime::Awaitable<void> Sample();

@@ -3,6 +3,7 @@
 #include <boost/asio/connect.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl.hpp>
+#include <vector>
 
 #include "http/interrupt.h"
 #include "http/socket_stream.h"

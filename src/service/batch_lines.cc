@@ -19,8 +19,8 @@ constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 constexpr size_t kLongestMessage = 500;
 constexpr size_t kLongestParam = 200;
 
-// The bytes of a blob, in order.
-// @param begin  the bytes in front of it are left out; a byte order mark there moves it.
+}  // namespace
+
 ingest::ReadBytes ReadFrom(std::shared_ptr<blob::BlobStore> blobs, blob::BlobId blob,
                            std::shared_ptr<uint64_t> begin) {
   auto offset = std::make_shared<uint64_t>(0);
@@ -37,6 +37,8 @@ ingest::ReadBytes ReadFrom(std::shared_ptr<blob::BlobStore> blobs, blob::BlobId 
     return bytes.size();
   };
 }
+
+namespace {
 
 // Cuts a text at a character's end.
 void Shorten(std::string& text, size_t most) {

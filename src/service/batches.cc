@@ -240,7 +240,7 @@ bool Batches::StillIn(const std::string& id, BatchStatus status) const {
 
 Awaitable<Result<bool>> Batches::Update(std::string id, BatchStatus from, Change change) {
   bool moved = false;
-  auto update = [&id, from, &change, &moved](catalog::Transaction& transaction) -> Result<> {
+  auto update = [this, &id, from, &change, &moved](catalog::Transaction& transaction) -> Result<> {
     const BatchRecord* found = transaction.FindBatch(id);
     moved = found != nullptr && found->status == from;
     if (!moved) return {};

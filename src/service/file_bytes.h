@@ -3,6 +3,7 @@
 #include <atomic>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "blob/blob_store.h"
 #include "service/blob_refs.h"
@@ -31,6 +32,8 @@ class BlobUpload final : public Upload {
   blob::BlobId blob() const { return blob_; }
   /// Whether its first line begins like a JSON object.
   bool looks_like_json_lines() const { return first_ == '{'; }
+  /// What it is compressed with: "gzip", "zstd"; "": nothing that we know.
+  std::string_view compression() const { return compression_; }
   /// Makes the bytes durable. On `home`.
   Awaitable<base::Result<>> Seal();
   /// A record points to it now.
@@ -43,6 +46,7 @@ class BlobUpload final : public Upload {
   LowOnRoom low_on_room_;
   std::atomic<uint64_t> size_ = 0;
   char first_ = 0;  // the first byte that is no white space (nor of a byte order mark)
+  std::string_view compression_;
   bool kept_ = false;
 };
 

@@ -63,6 +63,8 @@ class Station final : private TaskHandler {
   Awaitable<void> ReclaimLogs();
   void WakeModel(const std::string& model);
 
+  Awaitable<base::Result<Work>> LoadRequest(queue::ClaimedTask task);
+
   // TaskHandler: to the use case that the task belongs to.
   Awaitable<base::Result<Work>> Load(queue::ClaimedTask task) override;
   Awaitable<base::Result<engine::Delta>> Collect(queue::ClaimedTask task,

@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "blob/dir_blob_store.h"
 #include "service/testing/serve_world.h"
 
@@ -24,6 +26,7 @@ struct Ledger {
   std::optional<std::string> file;
   std::optional<std::string> batch;
   std::optional<BatchView> finished;
+  std::set<std::string> told;  // ids of events
 };
 
 // Does what is left to do. @return false when the service went away.
@@ -60,6 +63,8 @@ void CheckFinished(Process& process, const Ledger& ledger) {
   auto input = process.ReadFile(caller, *ledger.file);
   ASSERT_TRUE(input) << input.error().message();
   EXPECT_EQ(*input, ChatLines(kLines));
+  process.sim().RunFor(std::chrono::seconds(10));
+  EXPECT_EQ(ledger.told, std::set{wire::EventId(*ledger.batch)});
 }
 
 // Every sealed blob belongs to a file that a tenant can see. @return how many files there are.
@@ -83,7 +88,7 @@ void CrashEverywhere(CrashMode mode) {
     disk.CrashAtOperation(n);
     bool crashed = false;
     {
-      Process process(disk, {.seed = n});
+      Process process(disk, Options(n, ledger));
       DoTheRest(process, ledger);
       crashed = disk.crashed();
     }
@@ -92,11 +97,11 @@ void CrashEverywhere(CrashMode mode) {
       return;
     }
     disk.Crash(rng, mode);
-    Process process(disk, {.seed = n + 1'000'000});
+    Process process(disk, Options(n + 1'000'000, ledger));
     ASSERT_TRUE(DoTheRest(process, ledger));
     ASSERT_NO_FATAL_FAILURE(CheckFinished(process, ledger));
     ASSERT_TRUE(process.Stop());
-    Process last(disk, {.seed = n + 2'000'000});  // collects what the crash left
+    Process last(disk, Options(n + 2'000'000, ledger));  // collects what the crash left
     ASSERT_TRUE(last.Start());
     ASSERT_NO_FATAL_FAILURE(CheckFinished(last, ledger));
     ASSERT_NO_FATAL_FAILURE(CheckNothingLeftOver(disk, last));
