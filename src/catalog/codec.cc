@@ -5,8 +5,9 @@
 namespace inferq::catalog {
 namespace {
 
-// 2: batches have an index of their lines.
-constexpr uint64_t kVersion = 3;
+// 2: batches have an index of their lines. 4 and 5 add nothing here. 6: deliveries of webhooks,
+// lines that name images, inputs of rows.
+constexpr uint64_t kVersion = 6;
 
 // Numbers in groups of seven bits, the low ones first; times and signed numbers as their two's
 // complement; texts and lists behind their length.
@@ -24,6 +25,7 @@ class Writer {
   }
   void operator()(model::BatchId id) { (*this)(id.value); }
   void operator()(model::BatchStatus status) { (*this)(static_cast<uint64_t>(status)); }
+  void operator()(model::DeliveryStatus status) { (*this)(static_cast<uint64_t>(status)); }
   void operator()(base::Micros time) { (*this)(static_cast<uint64_t>(time.count())); }
   void operator()(base::WallTime time) { (*this)(time.time_since_epoch()); }
   template <class T>
@@ -69,6 +71,11 @@ class Reader {
     uint64_t value = Number();
     if (value >= model::kBatchStatusCount) return Fail();
     status = static_cast<model::BatchStatus>(value);
+  }
+  void operator()(model::DeliveryStatus& status) {
+    uint64_t value = Number();
+    if (value >= model::kDeliveryStatusCount) return Fail();
+    status = static_cast<model::DeliveryStatus>(value);
   }
   void operator()(base::Micros& time) { time = base::Micros(static_cast<int64_t>(Number())); }
   void operator()(base::WallTime& time) {
@@ -136,6 +143,18 @@ void Fields(Coder& coder, Record& problem) {
 }
 
 template <class Coder, class Record>
+  requires std::is_same_v<std::remove_const_t<Record>, model::WebhookDelivery>
+void Fields(Coder& coder, Record& delivery) {
+  coder(delivery.url);
+  coder(delivery.status);
+  coder(delivery.attempts);
+  coder(delivery.next);
+  coder(delivery.last);
+  coder(delivery.last_status);
+  coder(delivery.last_error);
+}
+
+template <class Coder, class Record>
   requires std::is_same_v<std::remove_const_t<Record>, model::FileRecord>
 void Fields(Coder& coder, Record& file) {
   coder(file.id);
@@ -195,6 +214,14 @@ void Added(Coder& coder, Record& record, uint64_t version) {
     coder(record.cost);
     if (version < 3) return;
     coder(record.usage.distinct_tokens);
+    if (version < 6) return;
+    coder(record.deliveries);
+    coder(record.blob_lines);
+    coder(record.rows.format);
+    coder(record.rows.prompt_template);
+    coder(record.rows.system);
+    coder(record.rows.model);
+    coder(record.rows.body);
   }
 }
 
