@@ -168,6 +168,17 @@ TEST_F(GatewayTest, BatchesAreListedInPages) {
   EXPECT_EQ(Do("GET", "/v1/batches?limit=0").status, 400);
 }
 
+TEST_F(GatewayTest, DeliveriesAreListedInPages) {
+  use_cases_.has_more = true;
+  FakeExchange exchange = Do("GET", "/v1/webhooks/deliveries?limit=2&after=evt_3-0");
+  EXPECT_EQ(use_cases_.limit, 2u);
+  EXPECT_EQ(use_cases_.after, "evt_3-0");
+  EXPECT_THAT(exchange.answer,
+              AllOf(HasSubstr(R"("object":"webhook.delivery")"),
+                    HasSubstr(R"("first_id":"evt_2-0","last_id":"evt_1-0","has_more":true})")));
+  EXPECT_EQ(Do("GET", "/v1/webhooks/deliveries?limit=101").status, 400);
+}
+
 TEST_F(GatewayTest, ACancelAnswersWithTheBatch) {
   FakeExchange exchange = Do("POST", "/v1/batches/batch_1/cancel");
   EXPECT_EQ(exchange.status, 200);

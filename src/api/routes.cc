@@ -17,6 +17,7 @@ constexpr std::array kRoutes = {
     Route{"GET", "/batches", nullptr, ListBatches},
     Route{"GET", "/batches/{id}", nullptr, GetBatch},
     Route{"POST", "/batches/{id}/cancel", nullptr, CancelBatch},
+    Route{"GET", "/webhooks/deliveries", nullptr, ListDeliveries},
     Route{"POST", "/chat/completions", &BodyLimits::online, CreateChatCompletion},
     Route{"POST", "/completions", &BodyLimits::online, CreateCompletion},
     Route{"POST", "/embeddings", &BodyLimits::online, CreateEmbedding},

@@ -19,6 +19,8 @@ Awaitable<wire::ApiResult<>> CreateBatch(Call& call);
 Awaitable<wire::ApiResult<>> ListBatches(Call& call);
 Awaitable<wire::ApiResult<>> GetBatch(Call& call);
 Awaitable<wire::ApiResult<>> CancelBatch(Call& call);
+// webhook_routes.cc
+Awaitable<wire::ApiResult<>> ListDeliveries(Call& call);
 // online_routes.cc
 Awaitable<wire::ApiResult<>> CreateChatCompletion(Call& call);
 Awaitable<wire::ApiResult<>> CreateCompletion(Call& call);

@@ -90,6 +90,13 @@ class ServiceUseCases final : public UseCases {
                   [&service = service_, caller = std::move(caller), id = std::move(id)] {
                     return service.CancelBatch(caller, id);
                   });
+  Awaitable<Result<catalog::Page<wire::DeliveryObject>>> ListDeliveries(Runtime& here,
+                                                                        Caller caller,
+                                                                        std::string after,
+                                                                        uint32_t limit) override {
+    return CallOn(here, runtime(),
+                  [&service = service_, caller = std::move(caller), after = std::move(after),
+                   limit] { return service.ListDeliveries(caller, after, limit); });
   }
 
   Awaitable<Result<std::shared_ptr<service::Answer>>> Generate(

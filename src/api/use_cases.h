@@ -50,6 +50,8 @@ class UseCases {
                                                                   service::Caller caller,
                                                                   std::string id) = 0;
 
+  virtual Awaitable<base::Result<catalog::Page<wire::DeliveryObject>>> ListDeliveries(
+      runtime::Runtime& here, service::Caller caller, std::string after, uint32_t limit) = 0;
   virtual Awaitable<base::Result<std::shared_ptr<service::Answer>>> Generate(
       runtime::Runtime& here, service::Caller caller, service::OnlineRequest request) = 0;
 

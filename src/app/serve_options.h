@@ -15,6 +15,7 @@
 #include "obs/log.h"
 #include "queue/local/local_queue.h"
 #include "sched/scheduler.h"
+#include "service/webhook_types.h"
 
 namespace inferq::app {
 
@@ -69,6 +70,9 @@ struct ServeOptions {
   uint64_t max_lines = 0;
   uint32_t max_attempts = 0;
   base::Micros drain_grace{0};
+
+  service::WebhookOptions webhooks;
+  bool webhooks_allow_private = false;
 
   obs::Level log_level = obs::Level::kInfo;
   LogFormat log_format = LogFormat::kAuto;

@@ -114,7 +114,9 @@ Result<> ServeSession::Open() {
   return {};
 }
 
-std::unique_ptr<service::Service> ServeSession::MakeService() {
+Result<std::unique_ptr<service::Service>> ServeSession::MakeService() {
+  auto egress = options_.webhooks_allow_private ? http::Egress::kAny : http::Egress::kPublic;
+  INFERQ_ASSIGN(webhooks_, WebhookPoster::Make(runtime_, egress));
   service::ServiceEnvironment environment{
       .runtime = runtime_,
       .files = base::PosixFileSystem(),
@@ -139,6 +141,8 @@ std::unique_ptr<service::Service> ServeSession::MakeService() {
         if (error) return base::Fail(Code::kUnavailable, "{}: {}", directory, error.message());
         return space.available;
       },
+      .post_webhook =
+          [this](service::WebhookCall call) { return webhooks_->Post(std::move(call)); },
       .seed = base::RandomSeed(),
       .observer = &observer_};
   service::ServiceOptions service{.directory = options_.data_directory,
@@ -148,7 +152,8 @@ std::unique_ptr<service::Service> ServeSession::MakeService() {
                                   .windows = options_.windows,
                                   .max_attempts = options_.max_attempts,
                                   .idle_unload = options_.idle_unload,
-                                  .min_free_bytes = options_.min_free_bytes};
+                                  .min_free_bytes = options_.min_free_bytes,
+                                  .webhooks = options_.webhooks,
   for (const ModelOptions& model : options_.models) {
     service.models.push_back(MakeModelSpec(runtime_, model));
   }

@@ -246,11 +246,16 @@ Awaitable<Result<bool>> Batches::Update(std::string id, BatchStatus from, Change
     if (!moved) return {};
     BatchRecord batch = *found;
     INFERQ_TRY(change(transaction, batch));
+    if (IsTerminal(batch.status)) env_.webhooks.Record(batch);
     transaction.Put(std::move(batch));
     return {};
   };
   INFERQ_CO_TRY(co_await env_.catalog.Update(std::move(update)));
-  if (moved) env_.observer.BatchMoved(*env_.catalog.FindBatch(id));
+  if (moved) {
+    const BatchRecord& batch = *env_.catalog.FindBatch(id);
+    env_.observer.BatchMoved(batch);
+    env_.webhooks.Added(batch);
+  }
   co_return moved;
 }
 

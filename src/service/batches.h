@@ -15,6 +15,7 @@
 #include "service/blob_refs.h"
 #include "service/ids.h"
 #include "service/service.h"
+#include "service/webhooks.h"
 
 namespace inferq::service {
 
@@ -26,6 +27,7 @@ struct BatchEnvironment {
   std::shared_ptr<blob::BlobStore> blobs;
   BlobRefs& refs;
   IdMaker& ids;
+  Webhooks& webhooks;
   const ServiceOptions& options;
   Observer& observer;
   std::function<bool(const std::string& model)> offers_model;  ///< Any thread.

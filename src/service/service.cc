@@ -239,6 +239,13 @@ Awaitable<Result<BatchView>> Service::CancelBatch(Caller caller, std::string id)
   co_return impl_->Checked(*station, co_await station->batches().Cancel(caller, id));
 }
 
+Awaitable<Result<catalog::Page<wire::DeliveryObject>>> Service::ListDeliveries(Caller caller,
+                                                                               std::string after,
+                                                                               uint32_t limit) {
+  INFERQ_CO_ASSIGN(auto station, impl_->Open());
+  co_return station->webhooks().List(caller, after, limit);
+}
+
 Awaitable<Result<std::shared_ptr<Answer>>> Service::Generate(Caller caller, OnlineRequest request) {
   bool offered = std::ranges::any_of(
       models(), [&](const ModelView& model) { return model.name == request.model; });

@@ -20,8 +20,10 @@
 #include "runtime/runtime.h"
 #include "service/caller.h"
 #include "service/observer.h"
+#include "service/webhook_types.h"
 #include "wire/task_create.h"
 #include "wire/task_object.h"
+#include "wire/webhook_object.h"
 #include "wire/worker_answers.h"
 #include "wire/worker_calls.h"
 
@@ -63,6 +65,7 @@ struct ServiceOptions {
   uint64_t min_free_bytes = 64u << 20;      ///< Less room on the disk: nothing new is taken.
   base::Micros room_check{2'000'000};       ///< How often the room is looked at.
   WorkerLimits workers{};
+  WebhookOptions webhooks{};
 };
 
 /// Makes the parts that differ between the real world and simulation.
@@ -75,7 +78,8 @@ struct ServiceEnvironment {
   std::function<std::unique_ptr<catalog::Catalog>(const std::string& path)> make_catalog;
   /// Bytes left on the disk of the store; any thread. Null: not looked at.
   std::function<base::Result<uint64_t>()> free_bytes;
-  uint64_t seed = 1;  ///< Of ids.
+  PostWebhook post_webhook{};  ///< Needed where there are endpoints.
+  uint64_t seed = 1;           ///< Of ids.
   Observer* observer = &IgnoreEvents();
 };
 
@@ -265,6 +269,11 @@ class Service {
                                                                 uint32_t limit);
   /// OK when it is being cancelled or is cancelled. kFailedPrecondition: ended otherwise.
   Awaitable<base::Result<BatchView>> CancelBatch(Caller caller, std::string id);
+
+  /// What was told of their ends, newest batches first.
+  Awaitable<base::Result<catalog::Page<wire::DeliveryObject>>> ListDeliveries(Caller caller,
+                                                                              std::string after,
+                                                                              uint32_t limit);
 
   // Online requests.
 

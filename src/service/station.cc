@@ -37,6 +37,7 @@ Awaitable<Result<>> Station::Serve() {
     env_.observer->StoreOpened();
     on_change_();
     StartHosts();
+    webhooks_->Resume();
     batches_->Resume();
     scope_.Spawn(Housekeep());
     while (!drain_until_ && !failure_) {
@@ -86,6 +87,8 @@ Awaitable<Result<>> Station::Open() {
                                    *env_.observer);
   online_ = std::make_unique<Online>(runtime, *queue_,
                                      Online::Options{.max_attempts = options_.max_attempts}, wake);
+  webhooks_ = std::make_unique<Webhooks>(runtime, *catalog_, options_.webhooks, env_.post_webhook,
+                                         *env_.observer, env_.seed);
   batches_ = std::make_unique<Batches>(
       BatchEnvironment{.runtime = runtime,
                        .catalog = *catalog_,
@@ -93,6 +96,7 @@ Awaitable<Result<>> Station::Open() {
                        .blobs = blobs_,
                        .refs = *refs_,
                        .ids = ids_,
+                       .webhooks = *webhooks_,
                        .options = options_,
                        .observer = *env_.observer,
                        .offers_model = offers,
@@ -175,6 +179,7 @@ Awaitable<void> Station::Close() {
   base::SteadyTime now = env_.runtime.clock().Steady();
   for (auto& [name, host] : hosts_) host->Drain(failure_ ? now : drain_until_.value_or(now));
   if (batches_) co_await batches_->Stop();
+  if (webhooks_) co_await webhooks_->Stop();
   if (failure_ && online_) co_await online_->Stop(*failure_);
   co_await scope_.Join();
   base::Error stopping(Code::kUnavailable, "The server is stopping; try again soon.");

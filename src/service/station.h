@@ -16,6 +16,7 @@
 #include "service/result_log.h"
 #include "service/service.h"
 #include "service/tasks.h"
+#include "service/webhooks.h"
 #include "service/workers.h"
 
 namespace inferq::service {
@@ -51,6 +52,7 @@ class Station final : private TaskHandler {
   Online& online() { return *online_; }
   Tasks& tasks() { return *tasks_; }
   Workers& workers() { return *workers_; }
+  Webhooks& webhooks() { return *webhooks_; }
 
  private:
   Awaitable<base::Result<>> Open();
@@ -92,6 +94,7 @@ class Station final : private TaskHandler {
   std::unique_ptr<ResultLog> requests_;
   std::unique_ptr<Files> files_;
   std::unique_ptr<Online> online_;
+  std::unique_ptr<Webhooks> webhooks_;
   std::unique_ptr<Batches> batches_;
   std::unique_ptr<Tasks> tasks_;
   std::unique_ptr<Workers> workers_;

@@ -1,6 +1,6 @@
 // The service over a disk that loses what was not synced: the power goes at every operation of
 // upload, create, validate, run and finalize in turn. Whatever was acknowledged must be there
-// afterwards, each line exactly once, and nothing left over.
+// afterwards, each line exactly once, the end told to its webhook, and nothing left over.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -28,6 +28,26 @@ struct Ledger {
   std::optional<BatchView> finished;
   std::set<std::string> told;  // ids of events
 };
+
+Awaitable<base::Result<int>> Told(std::set<std::string>* told, std::string id) {
+  told->insert(std::move(id));
+  co_return 200;
+}
+
+// With a webhook that notes what it is told.
+Process::Options Options(uint64_t seed, Ledger& ledger) {
+  Process::Options options{.seed = seed};
+  options.adjust = [](ServiceOptions& service) {
+    service.webhooks.endpoints = {{.url = "https://a.example/",
+                                   .tenant = "",
+                                   .events = {model::BatchStatus::kCompleted},
+                                   .secret = "whsec_x"}};
+  };
+  options.post_webhook = [told = &ledger.told](runtime::Runtime&) -> PostWebhook {
+    return [told](const WebhookCall& call) { return Told(told, call.id); };
+  };
+  return options;
+}
 
 // Does what is left to do. @return false when the service went away.
 bool DoTheRest(Process& process, Ledger& ledger) {

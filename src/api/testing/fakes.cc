@@ -249,6 +249,16 @@ Awaitable<Result<service::BatchView>> FakeUseCases::CancelBatch(runtime::Runtime
   view.record.status = model::BatchStatus::kCancelling;
   view.record.cancelling = base::WallTime(std::chrono::seconds(1'700'000'000));
   co_return view;
+Awaitable<Result<catalog::Page<wire::DeliveryObject>>> FakeUseCases::ListDeliveries(
+    runtime::Runtime& /*here*/, service::Caller who, std::string behind, uint32_t most) {
+  INFERQ_CO_TRY(Note(std::move(who)));
+  after = std::move(behind);
+  limit = most;
+  catalog::Page<wire::DeliveryObject> page;
+  for (const char* delivery : {"evt_2-0", "evt_1-0"})
+    page.records.push_back({.id = delivery, .batch_id = "batch_1"});
+  page.has_more = has_more;
+  co_return page;
 }
 
 Awaitable<Result<std::shared_ptr<service::Answer>>> FakeUseCases::Generate(

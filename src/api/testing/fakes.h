@@ -144,6 +144,8 @@ class FakeUseCases final : public UseCases {
   Awaitable<base::Result<service::BatchView>> CancelBatch(runtime::Runtime& here,
                                                           service::Caller who,
                                                           std::string which) override;
+  Awaitable<base::Result<catalog::Page<wire::DeliveryObject>>> ListDeliveries(
+      runtime::Runtime& here, service::Caller who, std::string behind, uint32_t most) override;
   Awaitable<base::Result<std::shared_ptr<service::Answer>>> Generate(
       runtime::Runtime& here, service::Caller who, service::OnlineRequest request) override;
 
