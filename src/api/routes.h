@@ -19,6 +19,11 @@ Awaitable<wire::ApiResult<>> CreateBatch(Call& call);
 Awaitable<wire::ApiResult<>> ListBatches(Call& call);
 Awaitable<wire::ApiResult<>> GetBatch(Call& call);
 Awaitable<wire::ApiResult<>> CancelBatch(Call& call);
+// blob_routes.cc
+Awaitable<wire::ApiResult<>> CreateBlob(Call& call);
+Awaitable<wire::ApiResult<>> ListBlobs(Call& call);
+Awaitable<wire::ApiResult<>> GetBlob(Call& call);
+Awaitable<wire::ApiResult<>> DeleteBlob(Call& call);
 // webhook_routes.cc
 Awaitable<wire::ApiResult<>> ListDeliveries(Call& call);
 // online_routes.cc

@@ -135,6 +135,8 @@ Result<> ReadWork(const Settings& from, ServeOptions& options) {
   options.windows = from.Get<config::Texts>("batch.windows");
   options.max_lines = Small(from, "batch.max_lines");
   options.max_attempts = Small(from, "batch.max_attempts");
+  options.blobs.count = Count(from, "blobs.max_count");
+  options.blobs.bytes = Size(from, "blobs.max_bytes");
   options.drain_grace = from.Get<base::Micros>("drain.grace");
   options.log_level = LevelOf(from.Get<std::string>("log.level"));
   options.log_format = FormatOf(from.Get<std::string>("log.format"));

@@ -15,6 +15,7 @@
 #include "obs/log.h"
 #include "queue/local/local_queue.h"
 #include "sched/scheduler.h"
+#include "service/blob_limits.h"
 #include "service/webhook_types.h"
 
 namespace inferq::app {
@@ -71,6 +72,7 @@ struct ServeOptions {
   uint32_t max_attempts = 0;
   base::Micros drain_grace{0};
 
+  service::BlobLimits blobs;
   service::WebhookOptions webhooks;
   bool webhooks_allow_private = false;
 

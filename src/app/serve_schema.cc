@@ -149,6 +149,14 @@ std::vector<Option> WorkOptions() {
        .sentence = "Bytes of their requests and results; the oldest are dropped.",
        .standard = Bytes{4 * kGiB},
        .min = Bytes{0}},
+      {.key = "blobs.max_count",
+       .sentence = "Images (/v1/blobs) that each tenant may keep; more get 429.",
+       .standard = 10'000,
+       .min = 0,
+       .max = 10'000'000},
+      {.key = "blobs.max_bytes",
+       .sentence = "Their bytes, for each tenant; more get 429.",
+       .standard = Bytes{8 * kGiB}},
       {.key = "webhooks.retry_for",
        .sentence =
            "How long after a batch's end a [[webhook]] that cannot be reached is tried, with "

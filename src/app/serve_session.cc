@@ -154,6 +154,7 @@ Result<std::unique_ptr<service::Service>> ServeSession::MakeService() {
                                   .idle_unload = options_.idle_unload,
                                   .min_free_bytes = options_.min_free_bytes,
                                   .webhooks = options_.webhooks,
+                                  .blobs = options_.blobs};
   for (const ModelOptions& model : options_.models) {
     service.models.push_back(MakeModelSpec(runtime_, model));
   }

@@ -49,6 +49,7 @@ struct ListRequest {
   uint32_t limit = 20;
   ListOrder order = ListOrder::kNewestFirst;
   std::string purpose{};  ///< Of files; "": all.
+  std::string without{};  ///< Of files: those of this purpose are passed over.
 };
 
 /// Files and batches: what there is, durable, and found in memory.

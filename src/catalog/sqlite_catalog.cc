@@ -102,7 +102,8 @@ class SqliteCatalog final : public Catalog {
   }
   base::Result<Page<FileRecord>> ListFiles(const ListRequest& request) const override {
     return tables_.files.List(request, [&request](const FileRecord& file) {
-      return request.purpose.empty() || file.purpose == request.purpose;
+      bool hidden = !request.without.empty() && file.purpose == request.without;
+      return !hidden && (request.purpose.empty() || file.purpose == request.purpose);
     });
   }
   base::Result<Page<BatchRecord>> ListBatches(const ListRequest& request) const override {

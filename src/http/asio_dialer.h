@@ -19,6 +19,7 @@ struct TlsOptions {
 /// its host name. `runtime` outlives it. kInvalidArgument: ca_file cannot be read or holds no
 /// certificate.
 /// @param egress  asked of the very address that is connected to, so no name can point elsewhere
+///                meanwhile; a host without an allowed one is kPermissionDenied.
 base::Result<std::unique_ptr<runtime::Dialer>> MakeAsioDialer(runtime::Runtime& runtime,
                                                               TlsOptions options = {},
                                                               Egress egress = Egress::kAny);

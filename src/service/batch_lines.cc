@@ -144,12 +144,21 @@ Result<> BatchValidator::Look(const ingest::Line& line) {
             fmt::format("The provided model '{}' is not supported by the Batch API.", line.model),
             "body.model", line.number});
   }
+  if (!line.blobs.empty()) LookAtImages(line);
   if (survey_.one_model && survey_.model.empty()) survey_.model = line.model;
   if (line.model != survey_.model) {
     survey_.one_model = false;
     survey_.model.clear();
   }
   return {};
+}
+
+void BatchValidator::LookAtImages(const ingest::Line& line) {
+  ++survey_.blob_lines;
+  auto problem = rules_.image_problem(line.blobs, line.length);
+  if (!problem) return;
+  problem->line = line.number;
+  Report(*std::move(problem));
 }
 
 void BatchValidator::Report(model::BatchProblem problem) {

@@ -30,14 +30,20 @@ struct BatchSurvey {
   std::vector<std::string> models;            ///< Of the lines, in the order of the index.
   blob::BlobId index = 0;                     ///< Where the lines lie; 0: there are problems.
   uint64_t cost = 0;                          ///< Tokens, estimated, of all good lines together.
+  uint64_t blob_lines = 0;                    ///< Lines that name images.
   std::vector<model::BatchProblem> problems;  ///< The first ones.
   uint64_t bad_lines = 0;                     ///< All of them.
 };
+
+/// What is wrong with the images that a line of so many bytes names; nullopt: nothing. Any thread.
+using ImageRule = std::function<std::optional<model::BatchProblem>(std::span<const std::string> ids,
+                                                                   uint64_t size)>;
 
 /// What a batch's lines must meet.
 struct BatchRules {
   wire::Endpoint endpoint = wire::Endpoint::kChatCompletions;
   std::function<bool(const std::string&)> offers_model;  ///< Any thread.
+  ImageRule image_problem;
   uint64_t max_lines = 0;
   uint32_t max_problems = 0;
 };
@@ -58,6 +64,7 @@ class BatchValidator {
   BatchValidator(std::shared_ptr<blob::BlobStore> blobs, BatchRules rules)
       : blobs_(std::move(blobs)), rules_(std::move(rules)), index_(*blobs_), ids_(*blobs_) {}
   base::Result<> Look(const ingest::Line& line);
+  void LookAtImages(const ingest::Line& line);
   base::Result<> Finish();
   base::Result<> ReportRepeats();
   uint32_t LaneOf(const std::string& model);

@@ -272,6 +272,7 @@ Awaitable<Result<>> Batches::Validate(BatchRecord batch) {
     record.lines = bad ? 0 : survey.lines;
     if (!bad) record.models = survey.models;
     record.index_blob = survey.index;
+    record.blob_lines = survey.blob_lines;
     record.cost = bad ? 0 : survey.cost;
     return {};
   };
@@ -281,6 +282,11 @@ Awaitable<Result<>> Batches::Validate(BatchRecord batch) {
   if (!*moved) env_.refs.Drop(survey.index);
   if (*moved && bad) env_.refs.Drop(batch.input_blob);
   co_return Result<>{};
+// Any thread.
+ImageRule Batches::RuleOfImages(const std::string& tenant) const {
+  return [images = env_.images, tenant](std::span<const std::string> ids, uint64_t size) {
+    return ImageProblem(*images, tenant, ids, size);
+  };
 }
 
 // Reads the whole file, or as far as it is wanted.
@@ -298,6 +304,7 @@ Awaitable<Result<BatchSurvey>> Batches::Survey(BatchRecord batch) {
   auto open = [blobs = env_.blobs, blob = batch.input_blob,
                rules = BatchRules{.endpoint = *wire::ParseEndpoint(batch.endpoint),
                                   .offers_model = env_.offers_model,
+                                  .image_problem = RuleOfImages(batch.tenant),
                                   .max_lines = env_.options.max_lines,
                                   .max_problems = env_.options.max_problems}] {
     return BatchValidator::Open(blobs, blob, rules);

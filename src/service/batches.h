@@ -14,6 +14,7 @@
 #include "service/batch_output.h"
 #include "service/blob_refs.h"
 #include "service/ids.h"
+#include "service/image_index.h"
 #include "service/service.h"
 #include "service/webhooks.h"
 
@@ -28,6 +29,7 @@ struct BatchEnvironment {
   BlobRefs& refs;
   IdMaker& ids;
   Webhooks& webhooks;
+  std::shared_ptr<const ImageIndex> images;
   const ServiceOptions& options;
   Observer& observer;
   std::function<bool(const std::string& model)> offers_model;  ///< Any thread.
@@ -74,6 +76,7 @@ class Batches {
   Awaitable<base::Result<>> Advance(model::BatchRecord batch);
   Awaitable<base::Result<>> Validate(model::BatchRecord batch);
   Awaitable<base::Result<BatchSurvey>> Survey(model::BatchRecord batch);
+  ImageRule RuleOfImages(const std::string& tenant) const;
   Awaitable<base::Result<>> RunLines(model::BatchRecord batch);
   Awaitable<base::Result<>> SubmitLines(model::BatchRecord batch);
   Awaitable<base::Result<>> SubmitWhenThereIsRoom(model::BatchRecord batch, queue::BatchPlan plan);

@@ -1,5 +1,9 @@
 #include "service/files.h"
 
+#include <algorithm>
+
+#include "service/image_index.h"
+
 namespace inferq::service {
 
 using base::Code;
@@ -76,7 +80,8 @@ base::Result<catalog::Page<FileRecord>> Files::List(const Caller& caller,
                              .after = request.after,
                              .limit = request.limit,
                              .order = request.order,
-                             .purpose = request.purpose});
+                             .purpose = request.purpose,
+                             .without = std::string(kBlobPurpose)});
 }
 
 Awaitable<base::Result<>> Files::Delete(Caller caller, std::string id) {

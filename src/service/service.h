@@ -18,6 +18,7 @@
 #include "model/file.h"
 #include "queue/queue.h"
 #include "runtime/runtime.h"
+#include "service/blob_limits.h"
 #include "service/caller.h"
 #include "service/observer.h"
 #include "service/webhook_types.h"
@@ -66,6 +67,7 @@ struct ServiceOptions {
   base::Micros room_check{2'000'000};       ///< How often the room is looked at.
   WorkerLimits workers{};
   WebhookOptions webhooks{};
+  BlobLimits blobs{};  ///< Of each tenant.
 };
 
 /// Makes the parts that differ between the real world and simulation.
@@ -260,6 +262,17 @@ class Service {
                                                                       FileList request);
   Awaitable<base::Result<>> DeleteFile(Caller caller, std::string id);
   Awaitable<base::Result<std::shared_ptr<Content>>> OpenContent(Caller caller, std::string id);
+
+  // Images that requests name. A tenant's own only.
+
+  /// kInvalidArgument: no image. kResourceExhausted: as many as may be kept.
+  Awaitable<base::Result<model::FileRecord>> PutBlob(Caller caller, std::string bytes);
+  Awaitable<base::Result<model::FileRecord>> GetBlob(Caller caller, std::string id);
+  Awaitable<base::Result<catalog::Page<model::FileRecord>>> ListBlobs(Caller caller,
+                                                                      std::string after,
+                                                                      uint32_t limit);
+  /// kFailedPrecondition: a batch that lives may need it.
+  Awaitable<base::Result<>> DeleteBlob(Caller caller, std::string id);
 
   // Batches. A tenant's own only.
 

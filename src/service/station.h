@@ -11,6 +11,7 @@
 #include "service/blob_refs.h"
 #include "service/files.h"
 #include "service/ids.h"
+#include "service/image_blobs.h"
 #include "service/model_host.h"
 #include "service/online.h"
 #include "service/result_log.h"
@@ -48,6 +49,7 @@ class Station final : private TaskHandler {
   std::vector<std::string> troubles() const;
 
   Files& files() { return *files_; }
+  ImageBlobs& images() { return *images_; }
   Batches& batches() { return *batches_; }
   Online& online() { return *online_; }
   Tasks& tasks() { return *tasks_; }
@@ -93,6 +95,7 @@ class Station final : private TaskHandler {
   std::map<std::pair<model::TaskId, model::Fence>, model::Extent> unrecorded_;  // of results_
   std::unique_ptr<ResultLog> requests_;
   std::unique_ptr<Files> files_;
+  std::unique_ptr<ImageBlobs> images_;
   std::unique_ptr<Online> online_;
   std::unique_ptr<Webhooks> webhooks_;
   std::unique_ptr<Batches> batches_;

@@ -249,6 +249,35 @@ Awaitable<Result<service::BatchView>> FakeUseCases::CancelBatch(runtime::Runtime
   view.record.status = model::BatchStatus::kCancelling;
   view.record.cancelling = base::WallTime(std::chrono::seconds(1'700'000'000));
   co_return view;
+}
+
+Awaitable<Result<model::FileRecord>> FakeUseCases::PutBlob(runtime::Runtime& /*here*/,
+                                                           service::Caller who, std::string bytes) {
+  INFERQ_CO_TRY(Note(std::move(who)));
+  uploaded = std::move(bytes);
+  co_return File("blob:sha256:1", uploaded.size());
+}
+
+Awaitable<Result<model::FileRecord>> FakeUseCases::GetBlob(runtime::Runtime& /*here*/,
+                                                           service::Caller who, std::string which) {
+  INFERQ_CO_TRY(Note(std::move(who), which));
+  co_return File(which, 3);
+}
+
+Awaitable<Result<catalog::Page<model::FileRecord>>> FakeUseCases::ListBlobs(
+    runtime::Runtime& /*here*/, service::Caller who, std::string behind, uint32_t most) {
+  INFERQ_CO_TRY(Note(std::move(who)));
+  after = std::move(behind);
+  limit = most;
+  co_return catalog::Page<model::FileRecord>{
+      .records = {File("blob:sha256:2", 2), File("blob:sha256:1", 1)}, .has_more = has_more};
+}
+
+Awaitable<Result<>> FakeUseCases::DeleteBlob(runtime::Runtime& /*here*/, service::Caller who,
+                                             std::string which) {
+  co_return Note(std::move(who), std::move(which));
+}
+
 Awaitable<Result<catalog::Page<wire::DeliveryObject>>> FakeUseCases::ListDeliveries(
     runtime::Runtime& /*here*/, service::Caller who, std::string behind, uint32_t most) {
   INFERQ_CO_TRY(Note(std::move(who)));

@@ -144,6 +144,16 @@ class FakeUseCases final : public UseCases {
   Awaitable<base::Result<service::BatchView>> CancelBatch(runtime::Runtime& here,
                                                           service::Caller who,
                                                           std::string which) override;
+  Awaitable<base::Result<model::FileRecord>> PutBlob(runtime::Runtime& here, service::Caller who,
+                                                     std::string bytes) override;
+  Awaitable<base::Result<model::FileRecord>> GetBlob(runtime::Runtime& here, service::Caller who,
+                                                     std::string which) override;
+  Awaitable<base::Result<catalog::Page<model::FileRecord>>> ListBlobs(runtime::Runtime& here,
+                                                                      service::Caller who,
+                                                                      std::string behind,
+                                                                      uint32_t most) override;
+  Awaitable<base::Result<>> DeleteBlob(runtime::Runtime& here, service::Caller who,
+                                       std::string which) override;
   Awaitable<base::Result<catalog::Page<wire::DeliveryObject>>> ListDeliveries(
       runtime::Runtime& here, service::Caller who, std::string behind, uint32_t most) override;
   Awaitable<base::Result<std::shared_ptr<service::Answer>>> Generate(
