@@ -114,6 +114,40 @@ TEST_F(GatewayTest, ABatchIsMade) {
   EXPECT_EQ(use_cases_.new_batch->metadata.size(), 1u);
 }
 
+constexpr const char* kInlineBody =
+    R"({"requests":[{"body":{"a": 1}}],"endpoint":"/v1/chat/completions","completion_window":"24h"})";
+
+TEST_F(GatewayTest, RequestsOfABatchBecomeItsFile) {
+  FakeExchange exchange = Do("POST", "/v1/batches", kInlineBody);
+  EXPECT_EQ(exchange.status, 200);
+  EXPECT_EQ(use_cases_.uploaded, R"({"body":{"a":1},"custom_id":"request-1","method":"POST",)"
+                                 R"("url":"/v1/chat/completions"})"
+                                 "\n");
+  EXPECT_EQ(use_cases_.finished->purpose, "batch");
+  EXPECT_EQ(use_cases_.new_batch->input_file_id, "file-new");
+  EXPECT_THAT(exchange.answer, HasSubstr(R"("input_file_id":"file-new")"));
+  EXPECT_EQ(use_cases_.id, "") << "the file stays";
+}
+
+TEST_F(GatewayTest, AFileThatNoBatchTookIsDeleted) {
+  use_cases_.fail_create = Error(Code::kInvalidArgument, "no such window");
+  EXPECT_EQ(Do("POST", "/v1/batches", kInlineBody).status, 400);
+  EXPECT_EQ(use_cases_.id, "file-new");
+  use_cases_.fail_create.reset();
+  use_cases_.id.clear();
+  use_cases_.batch_input = "file-1";
+  EXPECT_EQ(Do("POST", "/v1/batches", kInlineBody).status, 200) << "there was one already";
+  EXPECT_EQ(use_cases_.id, "file-new");
+}
+
+TEST_F(GatewayTest, RequestsThatAreTooLongAreToldOfFiles) {
+  options_.limits.batch = 10;
+  FakeExchange exchange = Do("POST", "/v1/batches", kInlineBody);
+  EXPECT_EQ(exchange.status, 413);
+  EXPECT_THAT(ErrorOf(exchange, "message"),
+              AllOf(HasSubstr("10 bytes"), HasSubstr("input_file_id")));
+}
+
 TEST_F(GatewayTest, ABadBatchIsRefusedBeforeTheService) {
   FakeExchange exchange = Do("POST", "/v1/batches", R"({"input_file_id":"f","endpoint":"/v1/x"})");
   EXPECT_EQ(exchange.status, 400);

@@ -170,6 +170,7 @@ api::GatewayOptions ServeSession::MakeGatewayOptions() {
   };
   gateway.limits.upload = options_.upload_limit;
   gateway.limits.online = options_.body_limit;
+  gateway.limits.batch = options_.body_limit;
   gateway.observe = [this](const api::AccessRecord& record) { observer_.RequestEnded(record); };
   gateway.trace = [](std::optional<std::string> given) {
     thread_local base::Rng rng(base::RandomSeed());

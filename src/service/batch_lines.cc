@@ -50,6 +50,11 @@ void Shorten(std::string& text, size_t most) {
 
 }  // namespace
 
+void ShortenProblem(model::BatchProblem& problem) {
+  Shorten(problem.message, kLongestMessage);
+  Shorten(problem.param, kLongestParam);
+}
+
 Result<std::unique_ptr<BatchValidator>> BatchValidator::Open(std::shared_ptr<blob::BlobStore> blobs,
                                                              blob::BlobId blob, BatchRules rules) {
   ingest::SourceOptions options{.format = ingest::Format::kBatch,
@@ -163,8 +168,7 @@ void BatchValidator::LookAtImages(const ingest::Line& line) {
 
 void BatchValidator::Report(model::BatchProblem problem) {
   ++survey_.bad_lines;
-  Shorten(problem.message, kLongestMessage);
-  Shorten(problem.param, kLongestParam);
+  ShortenProblem(problem);
   if (survey_.problems.size() < rules_.max_problems) survey_.problems.push_back(std::move(problem));
 }
 

@@ -28,6 +28,7 @@ struct BatchSurvey {
   std::string model;   ///< Of all of them; "" when they differ.
   bool one_model = true;
   std::vector<std::string> models;            ///< Of the lines, in the order of the index.
+  blob::BlobId input = 0;                     ///< Lines made of rows; 0: the file has them.
   blob::BlobId index = 0;                     ///< Where the lines lie; 0: there are problems.
   uint64_t cost = 0;                          ///< Tokens, estimated, of all good lines together.
   uint64_t blob_lines = 0;                    ///< Lines that name images.
@@ -79,6 +80,14 @@ class BatchValidator {
   std::unordered_map<std::string, uint32_t> lanes_;
   BatchSurvey survey_;
 };
+
+/// The bytes of a blob, in order.
+/// @param begin  the bytes in front of it are left out; a byte order mark there moves it.
+ingest::ReadBytes ReadFrom(std::shared_ptr<blob::BlobStore> blobs, blob::BlobId blob,
+                           std::shared_ptr<uint64_t> begin);
+
+/// Cuts what a problem quotes of a client's text.
+void ShortenProblem(model::BatchProblem& problem);
 
 /// The custom_id of a stored batch line; "" when it is damaged or gone, since that must not keep
 /// its task from ending. Blocks. Other failures are the disk's.

@@ -75,6 +75,10 @@ class Batches {
   Awaitable<void> Drive(std::string id);
   Awaitable<base::Result<>> Advance(model::BatchRecord batch);
   Awaitable<base::Result<>> Validate(model::BatchRecord batch);
+  Awaitable<base::Result<BatchSurvey>> SurveyInput(model::BatchRecord batch);
+  Awaitable<base::Result<BatchSurvey>> SurveyRows(model::BatchRecord batch);
+  Awaitable<base::Result<blob::BlobId>> MakeLines(model::BatchRecord batch,
+                                                  std::vector<model::BatchProblem>* problems);
   Awaitable<base::Result<BatchSurvey>> Survey(model::BatchRecord batch);
   ImageRule RuleOfImages(const std::string& tenant) const;
   Awaitable<base::Result<>> RunLines(model::BatchRecord batch);

@@ -20,6 +20,26 @@ base::Error BadUpload(std::string message) {
   return base::Error(Code::kInvalidArgument, std::move(message)).WithParam("file");
 }
 
+// By its name, which says that it holds no requests but rows of which a batch makes them.
+bool HoldsRows(std::string_view filename) {
+  constexpr std::string_view kEndings[] = {".csv", ".tsv", ".json"};
+  return std::ranges::any_of(kEndings,
+                             [&](std::string_view ending) { return filename.ends_with(ending); });
+}
+
+base::Error NotJsonLines(std::string_view compression) {
+  std::string message =
+      "Invalid file format for Batch API. Must be .jsonl: one JSON object a line.";
+  if (!compression.empty()) {
+    message += fmt::format(
+        " This file is compressed with {0}: decompress it, or compress the whole request instead "
+        "and "
+        "say so with the header Content-Encoding: {0}.",
+        compression);
+  }
+  return BadUpload(std::move(message));
+}
+
 }  // namespace
 
 void Files::Adopt() {
@@ -37,9 +57,10 @@ Awaitable<base::Result<FileRecord>> Files::FinishUpload(Caller caller, NewFile f
                                                         std::shared_ptr<Upload> upload) {
   auto bytes = std::static_pointer_cast<BlobUpload>(upload);
   if (bytes->size() == 0) co_return std::unexpected(BadUpload("The file is empty."));
-  if (file.purpose == "batch" && !bytes->looks_like_json_lines()) {
-    co_return std::unexpected(
-        BadUpload("Invalid file format for Batch API. Must be .jsonl: one JSON object a line."));
+  bool refused = !bytes->looks_like_json_lines() &&
+                 (!HoldsRows(file.filename) || !bytes->compression().empty());
+  if (file.purpose == "batch" && refused) {
+    co_return std::unexpected(NotJsonLines(bytes->compression()));
   }
   INFERQ_CO_TRY(co_await bytes->Seal());
   base::WallTime now = runtime_.clock().Wall();

@@ -120,6 +120,7 @@ struct FileList {
 
 struct NewBatch {
   std::string input_file_id;
+  model::RowInput rows{};         ///< Where the file holds rows.
   std::string endpoint;           ///< One that is supported (the gateway checks).
   std::string completion_window;  ///< kInvalidArgument, param completion_window, when not taken.
   std::vector<std::pair<std::string, std::string>> metadata;

@@ -3,14 +3,25 @@
 #include <algorithm>
 #include <array>
 
+#include "wire/batch_inline.h"
+#include "wire/batch_rows.h"
 #include "wire/file_object.h"
 
 namespace inferq::wire {
 
 namespace {
 
-constexpr std::array<std::string_view, 5> kParameters = {
-    "input_file_id", "endpoint", "completion_window", "metadata", "output_expires_after"};
+constexpr std::array<std::string_view, 11> kParameters = {"input_file_id",
+                                                          "requests",
+                                                          "input_format",
+                                                          "template",
+                                                          "system",
+                                                          "model",
+                                                          "body",
+                                                          "endpoint",
+                                                          "completion_window",
+                                                          "metadata",
+                                                          "output_expires_after"};
 
 size_t Characters(std::string_view utf8) {
   return static_cast<size_t>(
@@ -43,6 +54,26 @@ ApiResult<Endpoint> ReadEndpoint(JsonValue object) {
   INFERQ_ASSIGN(std::string path, RequiredString(object, "endpoint"));
   if (auto endpoint = ParseEndpoint(path)) return *endpoint;
   return std::unexpected(InvalidValue("endpoint", path, SupportedEndpoints()));
+}
+
+// A file, or the requests themselves.
+ApiResult<> ReadInput(JsonValue object, BatchCreate& batch) {
+  auto requests = Given(object, "requests");
+  if (requests && Given(object, "input_file_id")) {
+    return std::unexpected(
+        BadRequest("Give either 'input_file_id' or 'requests': a batch has one input.", "requests",
+                   "mutually_exclusive_parameters"));
+  }
+  if (!requests) {
+    INFERQ_ASSIGN(batch.input_file_id, RequiredString(object, "input_file_id"));
+    return {};
+  }
+  if (!batch.rows.format.empty()) {
+    return std::unexpected(BadRequest("'requests' are no rows: 'input_format' is for a file.",
+                                      "input_format", "mutually_exclusive_parameters"));
+  }
+  INFERQ_ASSIGN(batch.input_lines, InlineLines(*requests, EndpointPath(batch.endpoint)));
+  return {};
 }
 
 ApiError TooLong(const std::string& param, size_t max, size_t got) {
@@ -162,9 +193,12 @@ ApiResult<BatchCreate> ParseBatchCreate(std::string_view body) {
   INFERQ_ASSIGN(JsonValue object, ParseBodyObject(body));
   INFERQ_TRY(RefuseUnknown(object));
   BatchCreate batch;
-  INFERQ_ASSIGN(batch.input_file_id, RequiredString(object, "input_file_id"));
+  // The file is asked for first, as clients are used to; requests need to know the endpoint.
+  if (!Given(object, "requests")) INFERQ_TRY(ReadInput(object, batch));
   INFERQ_ASSIGN(batch.endpoint, ReadEndpoint(object));
   INFERQ_ASSIGN(batch.completion_window, RequiredString(object, "completion_window"));
+  INFERQ_ASSIGN(batch.rows, ReadRowInput(object));
+  if (Given(object, "requests")) INFERQ_TRY(ReadInput(object, batch));
   if (auto metadata = Given(object, "metadata")) INFERQ_TRY(ReadMetadata(*metadata, batch));
   if (auto expiry = Given(object, "output_expires_after")) {
     INFERQ_ASSIGN(batch.output_expires_after, ParseExpiresAfter(*expiry, "output_expires_after"));

@@ -219,8 +219,11 @@ Awaitable<Result<service::BatchView>> FakeUseCases::CreateBatch(runtime::Runtime
                                                                 service::Caller who,
                                                                 service::NewBatch batch) {
   INFERQ_CO_TRY(Note(std::move(who)));
+  if (fail_create) co_return std::unexpected(*fail_create);
   new_batch = std::move(batch);
-  co_return View("batch_new");
+  service::BatchView view = View("batch_new");
+  view.record.input_file_id = batch_input.empty() ? new_batch->input_file_id : batch_input;
+  co_return view;
 }
 
 Awaitable<Result<service::BatchView>> FakeUseCases::GetBatch(runtime::Runtime& /*here*/,

@@ -79,7 +79,9 @@ class FakeUseCases final : public UseCases {
   std::map<std::string, std::string> contents;  ///< By file id; the file's other fields are fixed.
   std::optional<base::Error> fail;              ///< Of every call from now on.
   std::optional<base::Error> fail_append;
-  size_t readable_bytes = SIZE_MAX;  ///< Reads behind this fail.
+  std::optional<base::Error> fail_create;  ///< Of batches.
+  std::string batch_input;                 ///< Of every batch that is made; "": what was asked for.
+  size_t readable_bytes = SIZE_MAX;        ///< Reads behind this fail.
   bool has_more = false;
   std::deque<AnswerStep> steps;
   service::TaskView task;  ///< Of every call that answers with one.
