@@ -77,6 +77,10 @@ class Webhooks(ServeCase):
     def deliveries(self, server, headers=None):
         return server.request("GET", "/v1/webhooks/deliveries", headers=headers).json()["data"]
 
+    def first(self, server, key):
+        """Of the newest delivery; None while there is none."""
+        return next((one[key] for one in self.deliveries(server)), None)
+
     def test_the_official_client_verifies_every_event(self):
         endpoint = Endpoint(self)
         server = self.serve(hook(f"http://127.0.0.1:{endpoint.port}/hook?token=x"),
@@ -96,9 +100,9 @@ class Webhooks(ServeCase):
             self.assertEqual(said.returncode, 0, said.stderr)
             self.assertEqual(sorted(said.stdout.split()[1::3]), ["batch.cancelled", "batch.completed", "batch.failed"])
             self.assertEqual(set(said.stdout.split()[2::3]), {done["id"], failed["id"], cancelled["id"]})
+        self.assertTrue(wait_for(lambda: {one["status"] for one in self.deliveries(server)} == {"delivered"}))
         log = self.deliveries(server)
         self.assertEqual([one["batch_id"] for one in log], [cancelled["id"], failed["id"], done["id"]])
-        self.assertEqual({one["status"] for one in log}, {"delivered"})
         self.assertEqual(log[2]["url"], f"http://127.0.0.1:{endpoint.port}/hook")
         self.assertEqual(log[2]["last_status_code"], 200)
         self.assertNotIn(SECRET, b"".join(server.log).decode() + json.dumps(log))
@@ -112,7 +116,7 @@ class Webhooks(ServeCase):
         self.assertEqual((pending["status"], pending["last_error"]), ("pending", "answered 503"))
         self.assertGreater(pending["next_attempt_at"], done["completed_at"])
         endpoint.status = 200
-        self.assertTrue(wait_for(lambda: self.deliveries(server)[0]["status"] == "delivered"))
+        self.assertTrue(wait_for(lambda: self.first(server, "status") == "delivered"))
         self.assertEqual(len({post["headers"]["webhook-id"] for post in endpoint.posts}), 1)
         self.assertEqual(self.deliveries(server)[0]["attempts"], len(endpoint.posts))
 
@@ -136,9 +140,8 @@ class Webhooks(ServeCase):
         names = ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "2130706433", "0.0.0.0"]
         server = self.serve("".join(hook(f"http://{name}:{endpoint.port}/") for name in names), more="")
         self.run_batch(server)
-        tried = wait_for(lambda: all(one["attempts"] > 0 for one in self.deliveries(server)))
+        tried = wait_for(lambda: [one["attempts"] > 0 for one in self.deliveries(server)] == [True] * len(names))
         self.assertTrue(tried, self.deliveries(server))
-        self.assertEqual(len(self.deliveries(server)), len(names))
         for one in self.deliveries(server):
             self.assertEqual(one["status"], "pending", one)
         self.assertIn("not one of the public internet", json.dumps(self.deliveries(server)))
@@ -149,7 +152,7 @@ class Webhooks(ServeCase):
         endpoint = Endpoint(self, status=307, location=f"http://127.0.0.1:{inside.port}/")
         server = self.serve(hook(f"http://127.0.0.1:{endpoint.port}/"))
         self.run_batch(server)
-        self.assertTrue(wait_for(lambda: "redirects" in (self.deliveries(server)[0]["last_error"] or "")))
+        self.assertTrue(wait_for(lambda: "redirects" in (self.first(server, "last_error") or "")))
         self.assertEqual(inside.posts, [])
 
     def test_over_tls(self):
@@ -163,7 +166,7 @@ class Webhooks(ServeCase):
         hooks = hook(f"https://127.0.0.1:{endpoint.port}/")
         server = self.serve(hooks)
         self.run_batch(server)
-        self.assertTrue(wait_for(lambda: self.deliveries(server)[0]["last_error"]))
+        self.assertTrue(wait_for(lambda: self.first(server, "last_error")))
         self.assertIn("not trusted", self.deliveries(server)[0]["last_error"])
         self.assertEqual(self.stop_server(server), 0)
         server = self.serve(hooks, env={"SSL_CERT_FILE": str(self.path("cert.pem"))})
