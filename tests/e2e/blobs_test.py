@@ -131,7 +131,7 @@ class Blobs(ServeCase):
         self.assertEqual(server.request("DELETE", f"/v1/blobs/{blob_id(PNG)}").status, 200)
 
     def test_limits_answer(self):
-        server = self.start_with_backend(more='[blobs]\nmax_count = 2\nmax_bytes = "20KB"')
+        server = self.start_with_backend(more='[blobs]\nmax_count = 2\nmax_bytes = "20KiB"')
         self.assertEqual(self.put(server, PNG).status, 200)
         self.assertEqual(self.put(server, PNG + b"more").status, 429)
         self.assertEqual(self.put(server, JPEG).status, 200)
