@@ -110,7 +110,7 @@ class Compressed(ServeCase):
     def test_others_are_served_while_a_large_body_is_unpacked(self):
         server = self.start_server("--server-io-threads", 1, config="[server]\nbody_ratio = 1000000\n" + FAKE)
         packer = zlib.compressobj(9, wbits=31)
-        whole = form(b"\0" * (300 << 20), purpose="user_data")
+        whole = form(b"\0" * (100 << 20), purpose="user_data")
         packed = packer.compress(whole) + packer.flush()
         answers = []
         upload = threading.Thread(target=lambda: answers.append(
