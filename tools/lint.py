@@ -66,6 +66,8 @@ OWNERS = [
     ("ggml", ("src/engine/llama/", "tests/", "tools/gguf/", "bench/")),
     ("gguf.h", ("src/engine/llama/", "tests/", "tools/gguf/", "bench/")),
     ("openssl/", ("src/http/", "src/blob/")),
+    ("zlib.h", ("src/http/",)),
+    ("zstd", ("src/http/",)),
     ("xxhash.h", ("src/wire/", "src/blob/", "src/queue/local/")),
     ("CLI/", ("src/app/", "src/engine/llama/engine_main.cc", "tools/", "bench/")),
     ("toml++/", ("src/config/",)),

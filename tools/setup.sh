@@ -13,7 +13,7 @@ readonly packages=(
   cmake ninja-build ccache
   clang-19 lld-19 libclang-rt-19-dev clang-format-19 clang-tidy-19
   libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev
-  libsimdjson-dev libsqlite3-dev libfmt-dev libcli11-dev libssl-dev libxxhash-dev
+  libsimdjson-dev libsqlite3-dev zlib1g-dev libzstd-dev libfmt-dev libcli11-dev libssl-dev libxxhash-dev
   libtomlplusplus-dev libspdlog-dev prometheus-cpp-dev libsodium-dev
   libgtest-dev libgmock-dev librapidcheck-dev libbenchmark-dev
 )

@@ -1,5 +1,6 @@
 #include "api/batch_view.h"
 #include "api/query.h"
+#include "api/read_body.h"
 #include "api/routes.h"
 #include "wire/batch_object.h"
 #include "wire/file_object.h"
@@ -16,6 +17,7 @@ constexpr uint32_t kBatches = 20;
 service::NewBatch ToNewBatch(wire::BatchCreate create) {
   service::NewBatch batch;
   batch.input_file_id = std::move(create.input_file_id);
+  batch.rows = std::move(create.rows);
   batch.endpoint = wire::EndpointPath(create.endpoint);
   batch.completion_window = std::move(create.completion_window);
   batch.metadata = std::move(create.metadata);
@@ -27,17 +29,44 @@ service::NewBatch ToNewBatch(wire::BatchCreate create) {
   return batch;
 }
 
+Awaitable<ApiResult<wire::BatchCreate>> ReadCreate(Call& call) {
+  auto create = co_await ReadParsed(call, wire::ParseBatchCreate);
+  if (!create && create.error().status == 413) {
+    create.error().message +=
+        " Requests that are longer together go into a file: upload it with purpose batch and name "
+        "it "
+        "in input_file_id.";
+  }
+  co_return create;
+}
+
+// Requests of the creation itself become a file like any other, durable before the batch is.
+Awaitable<ApiResult<std::string>> StoreLines(Call& call, std::string lines) {
+  INFERQ_CO_ASSIGN(auto upload, co_await call.use_cases.BeginUpload(call.here(), call.caller));
+  INFERQ_CO_TRY(co_await upload->Append(call.here(), std::move(lines)));
+  service::NewFile file{
+      .filename = "batch_requests.jsonl", .purpose = "batch", .expires_after = {}};
+  INFERQ_CO_ASSIGN(auto record, co_await call.use_cases.FinishUpload(
+                                    call.here(), call.caller, std::move(file), std::move(upload)));
+  co_return record.id;
+}
+
 }  // namespace
 
 Awaitable<ApiResult<>> CreateBatch(Call& call) {
-  auto body = co_await call.exchange.ReadBody(call.body_limit);
-  if (!body) co_return std::unexpected(BodyError(body.error(), call.body_limit));
-  auto key = http::FindHeader(call.request().headers, "idempotency-key");
-  INFERQ_CO_ASSIGN(auto create, wire::ParseBatchCreate(*body, key.value_or("")));
+  INFERQ_CO_ASSIGN(auto create, co_await ReadCreate(call));
+  std::string stored;  // for this batch alone
+  if (!create.input_lines.empty()) {
+    INFERQ_CO_ASSIGN(stored, co_await StoreLines(call, std::move(create.input_lines)));
+    create.input_file_id = stored;
+  }
   service::NewBatch batch = ToNewBatch(std::move(create));
-  INFERQ_CO_ASSIGN(auto view,
-                   co_await call.use_cases.CreateBatch(call.here(), call.caller, std::move(batch)));
-  co_await SendBatch(call, view);
+  auto view = co_await call.use_cases.CreateBatch(call.here(), call.caller, std::move(batch));
+  if (!stored.empty() && (!view || view->record.input_file_id != stored)) {
+    (void)co_await call.use_cases.DeleteFile(call.here(), call.caller, stored);
+  }
+  if (!view) co_return std::unexpected(view.error());
+  co_await SendBatch(call, *view);
   co_return ApiResult<>();
 }
 

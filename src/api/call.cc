@@ -7,9 +7,16 @@ wire::ApiError BodyError(const base::Error& error, uint64_t limit) {
   switch (error.code()) {
     case base::Code::kOutOfRange:
       told = wire::BadRequest(
-          fmt::format("The request body is larger than the {} bytes that are taken here.", limit),
-          "", "request_too_large");
+          error.param().empty()
+              ? fmt::format("The request body is larger than the {} bytes that are taken here.",
+                            limit)
+              : error.message(),
+          error.param(), "request_too_large");
       told.status = 413;
+      break;
+    case base::Code::kUnimplemented:
+      told = wire::BadRequest(error.message(), "content-encoding", "unsupported_content_encoding");
+      told.status = 415;
       break;
     case base::Code::kResourceExhausted:  // of the server, not of this client
       told = wire::ApiError(base::Error(base::Code::kUnavailable, error.message()));

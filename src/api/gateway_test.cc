@@ -128,6 +128,40 @@ TEST_F(GatewayTest, ABatchMayHaveAnIdempotencyKey) {
   EXPECT_EQ(ErrorOf(refused, "code"), "conflict");
 }
 
+constexpr const char* kInlineBody =
+    R"({"requests":[{"body":{"a": 1}}],"endpoint":"/v1/chat/completions","completion_window":"24h"})";
+
+TEST_F(GatewayTest, RequestsOfABatchBecomeItsFile) {
+  FakeExchange exchange = Do("POST", "/v1/batches", kInlineBody);
+  EXPECT_EQ(exchange.status, 200);
+  EXPECT_EQ(use_cases_.uploaded, R"({"body":{"a":1},"custom_id":"request-1","method":"POST",)"
+                                 R"("url":"/v1/chat/completions"})"
+                                 "\n");
+  EXPECT_EQ(use_cases_.finished->purpose, "batch");
+  EXPECT_EQ(use_cases_.new_batch->input_file_id, "file-new");
+  EXPECT_THAT(exchange.answer, HasSubstr(R"("input_file_id":"file-new")"));
+  EXPECT_EQ(use_cases_.id, "") << "the file stays";
+}
+
+TEST_F(GatewayTest, AFileThatNoBatchTookIsDeleted) {
+  use_cases_.fail_create = Error(Code::kInvalidArgument, "no such window");
+  EXPECT_EQ(Do("POST", "/v1/batches", kInlineBody).status, 400);
+  EXPECT_EQ(use_cases_.id, "file-new");
+  use_cases_.fail_create.reset();
+  use_cases_.id.clear();
+  use_cases_.batch_input = "file-1";
+  EXPECT_EQ(Do("POST", "/v1/batches", kInlineBody).status, 200) << "there was one already";
+  EXPECT_EQ(use_cases_.id, "file-new");
+}
+
+TEST_F(GatewayTest, RequestsThatAreTooLongAreToldOfFiles) {
+  options_.limits.batch = 10;
+  FakeExchange exchange = Do("POST", "/v1/batches", kInlineBody);
+  EXPECT_EQ(exchange.status, 413);
+  EXPECT_THAT(ErrorOf(exchange, "message"),
+              AllOf(HasSubstr("10 bytes"), HasSubstr("input_file_id")));
+}
+
 TEST_F(GatewayTest, ABadBatchIsRefusedBeforeTheService) {
   FakeExchange exchange = Do("POST", "/v1/batches", R"({"input_file_id":"f","endpoint":"/v1/x"})");
   EXPECT_EQ(exchange.status, 400);
@@ -151,13 +185,22 @@ struct ReadFailure {
 TEST_F(GatewayTest, FailuresOfReadingABodyHaveTheirStatus) {
   for (ReadFailure failure :
        {ReadFailure{Code::kResourceExhausted, 503}, ReadFailure{Code::kDeadlineExceeded, 408},
-        ReadFailure{Code::kInvalidArgument, 400}}) {
+        ReadFailure{Code::kInvalidArgument, 400}, ReadFailure{Code::kUnimplemented, 415}}) {
     FakeExchange exchange = Request("POST", "/v1/batches", kBatchBody);
     exchange.read_error = Error(failure.code, "x");
     Handle(exchange);
     EXPECT_EQ(exchange.status, failure.status);
     EXPECT_EQ(exchange.Header("retry-after"), failure.status == 503 ? "1" : "");
   }
+}
+
+TEST_F(GatewayTest, ABodyThatExpandsTooMuchIsTold) {
+  FakeExchange exchange = Request("POST", "/v1/batches", kBatchBody);
+  exchange.read_error = Error(Code::kOutOfRange, "too dense").WithParam("content-encoding");
+  Handle(exchange);
+  EXPECT_EQ(exchange.status, 413);
+  EXPECT_EQ(ErrorOf(exchange, "message"), "too dense");
+  EXPECT_EQ(ErrorOf(exchange, "param"), "content-encoding");
 }
 
 TEST_F(GatewayTest, BatchesAreListedInPages) {
@@ -171,6 +214,17 @@ TEST_F(GatewayTest, BatchesAreListedInPages) {
   EXPECT_EQ(use_cases_.limit, 20u);
   EXPECT_EQ(Do("GET", "/v1/batches?limit=101").status, 400);
   EXPECT_EQ(Do("GET", "/v1/batches?limit=0").status, 400);
+}
+
+TEST_F(GatewayTest, DeliveriesAreListedInPages) {
+  use_cases_.has_more = true;
+  FakeExchange exchange = Do("GET", "/v1/webhooks/deliveries?limit=2&after=evt_3-0");
+  EXPECT_EQ(use_cases_.limit, 2u);
+  EXPECT_EQ(use_cases_.after, "evt_3-0");
+  EXPECT_THAT(exchange.answer,
+              AllOf(HasSubstr(R"("object":"webhook.delivery")"),
+                    HasSubstr(R"("first_id":"evt_2-0","last_id":"evt_1-0","has_more":true})")));
+  EXPECT_EQ(Do("GET", "/v1/webhooks/deliveries?limit=101").status, 400);
 }
 
 TEST_F(GatewayTest, ACancelAnswersWithTheBatch) {

@@ -31,6 +31,13 @@ Awaitable<wire::ApiResult<>> EditBatch(Call& call);
 Awaitable<wire::ApiResult<>> RetryBatch(Call& call);
 // batch_results_routes.cc
 Awaitable<wire::ApiResult<>> GetBatchResults(Call& call);
+// blob_routes.cc
+Awaitable<wire::ApiResult<>> CreateBlob(Call& call);
+Awaitable<wire::ApiResult<>> ListBlobs(Call& call);
+Awaitable<wire::ApiResult<>> GetBlob(Call& call);
+Awaitable<wire::ApiResult<>> DeleteBlob(Call& call);
+// webhook_routes.cc
+Awaitable<wire::ApiResult<>> ListDeliveries(Call& call);
 // online_routes.cc
 Awaitable<wire::ApiResult<>> CreateChatCompletion(Call& call);
 Awaitable<wire::ApiResult<>> CreateCompletion(Call& call);

@@ -151,6 +151,44 @@ class ServiceUseCases final : public UseCases {
                   });
   }
 
+  Awaitable<Result<model::FileRecord>> PutBlob(Runtime& here, Caller caller,
+                                               std::string bytes) override {
+    return CallOn(
+        here, runtime(),
+        [&service = service_, caller = std::move(caller), bytes = std::move(bytes)]() mutable {
+          return service.PutBlob(std::move(caller), std::move(bytes));
+        });
+  }
+  Awaitable<Result<model::FileRecord>> GetBlob(Runtime& here, Caller caller,
+                                               std::string id) override {
+    return CallOn(here, runtime(),
+                  [&service = service_, caller = std::move(caller), id = std::move(id)] {
+                    return service.GetBlob(caller, id);
+                  });
+  }
+  Awaitable<Result<catalog::Page<model::FileRecord>>> ListBlobs(Runtime& here, Caller caller,
+                                                                std::string after,
+                                                                uint32_t limit) override {
+    return CallOn(here, runtime(),
+                  [&service = service_, caller = std::move(caller), after = std::move(after),
+                   limit] { return service.ListBlobs(caller, after, limit); });
+  }
+  Awaitable<Result<>> DeleteBlob(Runtime& here, Caller caller, std::string id) override {
+    return CallOn(here, runtime(),
+                  [&service = service_, caller = std::move(caller), id = std::move(id)] {
+                    return service.DeleteBlob(caller, id);
+                  });
+  }
+
+  Awaitable<Result<catalog::Page<wire::DeliveryObject>>> ListDeliveries(Runtime& here,
+                                                                        Caller caller,
+                                                                        std::string after,
+                                                                        uint32_t limit) override {
+    return CallOn(here, runtime(),
+                  [&service = service_, caller = std::move(caller), after = std::move(after),
+                   limit] { return service.ListDeliveries(caller, after, limit); });
+  }
+
   Awaitable<Result<std::shared_ptr<service::Answer>>> Generate(
       Runtime& here, Caller caller, service::OnlineRequest request) override {
     return CallOn(

@@ -74,6 +74,18 @@ class UseCases {
   virtual Awaitable<base::Result<service::ResultsPage>> ReadResults(
       runtime::Runtime& here, service::Caller caller, service::ResultsRequest request) = 0;
 
+  virtual Awaitable<base::Result<model::FileRecord>> PutBlob(runtime::Runtime& here,
+                                                             service::Caller caller,
+                                                             std::string bytes) = 0;
+  virtual Awaitable<base::Result<model::FileRecord>> GetBlob(runtime::Runtime& here,
+                                                             service::Caller caller,
+                                                             std::string id) = 0;
+  virtual Awaitable<base::Result<catalog::Page<model::FileRecord>>> ListBlobs(
+      runtime::Runtime& here, service::Caller caller, std::string after, uint32_t limit) = 0;
+  virtual Awaitable<base::Result<>> DeleteBlob(runtime::Runtime& here, service::Caller caller,
+                                               std::string id) = 0;
+  virtual Awaitable<base::Result<catalog::Page<wire::DeliveryObject>>> ListDeliveries(
+      runtime::Runtime& here, service::Caller caller, std::string after, uint32_t limit) = 0;
   virtual Awaitable<base::Result<std::shared_ptr<service::Answer>>> Generate(
       runtime::Runtime& here, service::Caller caller, service::OnlineRequest request) = 0;
 

@@ -91,6 +91,22 @@ void ServeObserver::BatchMoved(const model::BatchRecord& batch) {
       .Add();
 }
 
+void ServeObserver::WebhookAttempted(const std::string& batch,
+                                     const model::WebhookDelivery& delivery) {
+  std::string status(model::DeliveryStatusName(delivery.status));
+  bool failed = delivery.status == model::DeliveryStatus::kFailed;
+  log_.Write(failed ? Level::kWarning : Level::kInfo, "webhook." + status,
+             {{"batch", batch},
+              {"attempts", delivery.attempts},
+              {"answer", delivery.last_status},
+              {"error", delivery.last_error}});
+  metrics_
+      .MakeCounter("inferq_webhook_attempts_total",
+                   "Attempts to tell an endpoint, by what the delivery is then.",
+                   {{"status", status}})
+      .Add();
+}
+
 void ServeObserver::AttemptEnded(const queue::ClaimedTask& task, const service::Attempt& attempt) {
   const std::string& model = task.spec.lane;
   std::string result(AttemptName(attempt.result));

@@ -31,6 +31,7 @@ class ServeObserver final : public service::Observer {
   void FileStored(const service::Caller& caller, const model::FileRecord& file) override;
   void FileDeleted(const model::FileRecord& file) override;
   void BatchMoved(const model::BatchRecord& batch) override;
+  void WebhookAttempted(const std::string& batch, const model::WebhookDelivery& delivery) override;
   void AttemptEnded(const queue::ClaimedTask& task, const service::Attempt& attempt) override;
   void TasksSubmitted(const service::Caller& caller, uint64_t count) override;
   void TasksClaimed(const service::Caller& caller, uint64_t count) override;

@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <charconv>
 
+#include "http/url.h"
+#include "http/webhook_signature.h"
+
 namespace inferq::app {
 namespace {
 
@@ -87,6 +90,7 @@ Result<> ReadServer(const Settings& from, ServeOptions& options) {
   options.limits.idle_timeout = from.Get<base::Micros>("server.idle_timeout");
   options.limits.write_stall = from.Get<base::Micros>("server.write_stall");
   options.limits.body_memory = Size(from, "server.body_memory");
+  options.limits.body_ratio_max = Small(from, "server.body_ratio");
   options.body_limit = Size(from, "server.body_limit");
   options.upload_limit = Size(from, "server.upload_limit");
   if (options.body_limit > options.limits.body_memory) {
@@ -157,6 +161,8 @@ Result<> ReadWork(const Settings& from, ServeOptions& options) {
   options.windows = from.Get<config::Texts>("batch.windows");
   ReadBatchLimits(from, options);
   options.max_attempts = Small(from, "batch.max_attempts");
+  options.blobs.count = Count(from, "blobs.max_count");
+  options.blobs.bytes = Size(from, "blobs.max_bytes");
   options.drain_grace = from.Get<base::Micros>("drain.grace");
   options.log_level = LevelOf(from.Get<std::string>("log.level"));
   options.log_format = FormatOf(from.Get<std::string>("log.format"));
@@ -431,6 +437,56 @@ Result<> ReadTenants(const config::Config& config, ServeOptions& options) {
   return {};
 }
 
+Result<std::vector<model::BatchStatus>> ReadEvents(const Settings& from) {
+  constexpr std::string_view kPrefix = "batch.";
+  std::vector<model::BatchStatus> events;
+  for (const std::string& name : from.Get<config::Texts>("events")) {
+    auto status = name.starts_with(kPrefix)
+                      ? model::ParseBatchStatus(std::string_view(name).substr(kPrefix.size()))
+                      : std::nullopt;
+    if (!status || !IsTerminal(*status)) {
+      return Refuse(from, "events", "webhook.events",
+                    "has '{}'; there are batch.completed, batch.failed, batch.expired and "
+                    "batch.cancelled",
+                    name);
+    }
+    events.push_back(*status);
+  }
+  return events;
+}
+
+Result<service::WebhookEndpoint> ReadWebhook(const Settings& from, const ServeOptions& options) {
+  service::WebhookEndpoint endpoint;
+  endpoint.url = from.Get<std::string>("url");
+  if (auto url = http::ParseUrl(endpoint.url); !url)
+    return Refuse(from, "url", "webhook.url", "cannot be used: {}", url.error().message());
+  endpoint.secret = from.Get<std::string>("secret");
+  if (auto signer = http::WebhookSigner::Make(endpoint.secret); !signer) {
+    return Refuse(
+        from, "secret", "webhook.secret",
+        "(given by secret_file or secret_env) {}; `printf whsec_; head -c 32 /dev/urandom "
+        "| base64` makes one",
+        signer.error().message());
+  }
+  endpoint.tenant = from.Get<std::string>("tenant");
+  bool known = options.tenants.empty() || options.tenants.contains(endpoint.tenant);
+  if (!endpoint.tenant.empty() && !known)
+    return Refuse(from, "tenant", "webhook.tenant", "is '{}', but no [[tenant]] is",
+                  endpoint.tenant);
+  INFERQ_ASSIGN(endpoint.events, ReadEvents(from));
+  return endpoint;
+}
+
+Result<> ReadWebhooks(const config::Config& config, ServeOptions& options) {
+  options.webhooks.retry_for = config.settings.Get<base::Micros>("webhooks.retry_for");
+  options.webhooks_allow_private = config.settings.Get<bool>("webhooks.allow_private");
+  for (const Settings& from : config.tables.at("webhook")) {
+    INFERQ_ASSIGN(auto endpoint, ReadWebhook(from, options));
+    options.webhooks.endpoints.push_back(std::move(endpoint));
+  }
+  return {};
+}
+
 Result<> CheckExposure(const Settings& from, const ServeOptions& options) {
   if (!options.keys.empty() || IsLoopback(options.listen.host)) return {};
   return Refuse(from, "server.listen", "server.listen",
@@ -470,6 +526,7 @@ Result<ServeOptions> LoadServeOptions(const config::Sources& sources, base::File
   INFERQ_TRY(ReadWork(config.settings, options));
   INFERQ_ASSIGN(options.models, ReadModels(config, files));
   INFERQ_TRY(ReadTenants(config, options));
+  INFERQ_TRY(ReadWebhooks(config, options));
   INFERQ_TRY(CheckExposure(config.settings, options));
   return options;
 }

@@ -16,7 +16,9 @@
 #include "obs/log.h"
 #include "queue/local/local_queue.h"
 #include "sched/scheduler.h"
+#include "service/blob_limits.h"
 #include "service/service.h"
+#include "service/webhook_types.h"
 
 namespace inferq::app {
 
@@ -80,6 +82,10 @@ struct ServeOptions {
   uint64_t parts_limit = 0;       ///< Bytes of an upload in parts.
   uint32_t max_attempts = 0;
   base::Micros drain_grace{0};
+
+  service::BlobLimits blobs;
+  service::WebhookOptions webhooks;
+  bool webhooks_allow_private = false;
 
   obs::Level log_level = obs::Level::kInfo;
   LogFormat log_format = LogFormat::kAuto;

@@ -294,6 +294,53 @@ TEST_F(ServeOptionsTest, RefusesTenantsThatMakeNoSense) {
               AllOf(HasSubstr("inferq key hash"), Not(HasSubstr("iq-plain"))));
 }
 
+TEST_F(ServeOptionsTest, ReadsWebhooks) {
+  std::string secret = WriteFile("secret", "whsec_MDEyMzQ1Njc4OWFiY2RlZg==\n");
+  auto options = LoadIt(fmt::format(R"(
+[webhooks]
+retry_for = "1h"
+[[webhook]]
+url = "https://a.example/hook?x=1"
+secret_file = "{0}"
+[[webhook]]
+url = "http://b.example:8080/"
+secret_file = "{0}"
+tenant = "ann"
+events = ["batch.failed"]
+)",
+                                    secret));
+  ASSERT_TRUE(options) << options.error().message();
+  EXPECT_EQ(options->webhooks.retry_for, 1h);
+  EXPECT_FALSE(options->webhooks_allow_private);
+  ASSERT_EQ(options->webhooks.endpoints.size(), 2u);
+  const auto& [all, failed] =
+      std::tie(options->webhooks.endpoints[0], options->webhooks.endpoints[1]);
+  EXPECT_EQ(all.url, "https://a.example/hook?x=1");
+  EXPECT_EQ(all.secret, "whsec_MDEyMzQ1Njc4OWFiY2RlZg==");
+  EXPECT_EQ(all.tenant, "");
+  EXPECT_EQ(all.events.size(), 4u);
+  EXPECT_EQ(failed.tenant, "ann");
+  EXPECT_THAT(failed.events, ElementsAre(model::BatchStatus::kFailed));
+}
+
+TEST_F(ServeOptionsTest, RefusesWebhooksThatMakeNoSense) {
+  std::string good =
+      fmt::format("secret_file = \"{}\"\n", WriteFile("secret", "whsec_MDEyMzQ1Njc4OWFiY2RlZg=="));
+  std::string url = "[[webhook]]\nurl = \"https://a.example/\"\n";
+  EXPECT_THAT(ProblemOf("[[webhook]]\n" + good), HasSubstr("url"));
+  EXPECT_THAT(ProblemOf("[[webhook]]\nurl = \"ftp://a\"\n" + good), HasSubstr("webhook.url"));
+  EXPECT_THAT(ProblemOf(url), HasSubstr("whsec_"));
+  EXPECT_THAT(ProblemOf(url + "secret = \"whsec_MDEyMzQ1Njc4OWFiY2RlZg==\"\n"),
+              AllOf(HasSubstr("secret"), Not(HasSubstr("MDEyMzQ1"))));
+  EXPECT_THAT(
+      ProblemOf(url + fmt::format("secret_file = \"{}\"\n", WriteFile("other", "hunter22222"))),
+      AllOf(HasSubstr("webhook.secret"), Not(HasSubstr("hunter"))));
+  EXPECT_THAT(ProblemOf(url + good + "events = [\"batch.paused\"]\n"), HasSubstr("'batch.paused'"));
+  EXPECT_THAT(ProblemOf(url + good + "tenant = \"bob\"\n[[tenant]]\nname = \"ann\"\nkeys = [\"" +
+                        kKeyA + "\"]\n"),
+              HasSubstr("'bob'"));
+}
+
 TEST_F(ServeOptionsTest, ChecksWhatOnlyShowsTogether) {
   EXPECT_THAT(ProblemOf("server = { body_limit = '2MiB', body_memory = '1MiB' }"),
               HasSubstr("more than server.body_memory"));

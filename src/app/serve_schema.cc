@@ -45,6 +45,12 @@ std::vector<Option> ServerOptions() {
        .sentence = "Memory for the bodies of all requests at once; beyond it they get 503.",
        .standard = Bytes{kGiB},
        .min = Bytes{kMiB}},
+      {.key = "server.body_ratio",
+       .sentence = "How many times its size a compressed body (gzip, zstd) may become; what grows "
+                   "more gets 413. Limits of bodies count decompressed bytes.",
+       .standard = 1000,
+       .min = 1,
+       .max = 1'000'000},
       {.key = "server.head_timeout",
        .sentence = "How long a client may take to send the head of a request. Longer tolerates bad "
                    "networks, shorter frees connections sooner.",
@@ -168,6 +174,26 @@ std::vector<Option> WorkOptions() {
        .sentence = "Bytes of their requests and results; the oldest are dropped.",
        .standard = Bytes{4 * kGiB},
        .min = Bytes{0}},
+      {.key = "blobs.max_count",
+       .sentence = "Images (/v1/blobs) that each tenant may keep; more get 429.",
+       .standard = 10'000,
+       .min = 0,
+       .max = 10'000'000},
+      {.key = "blobs.max_bytes",
+       .sentence = "Their bytes, for each tenant; more get 429.",
+       .standard = Bytes{8 * kGiB}},
+      {.key = "webhooks.retry_for",
+       .sentence =
+           "How long after a batch's end a [[webhook]] that cannot be reached is tried, with "
+           "pauses that grow to an hour. Then the delivery has failed.",
+       .standard = Micros(72h),
+       .min = Micros(0s),
+       .max = Micros(30 * 24h)},
+      {.key = "webhooks.allow_private",
+       .sentence =
+           "Whether webhooks may go to this machine and to private, link-local and reserved "
+           "addresses. Without it, what a URL's name means today cannot reach inside.",
+       .standard = false},
       {.key = "drain.grace",
        .sentence = "How long running work may take to finish when the server is stopped; the rest "
                    "is done after the next start.",
@@ -321,6 +347,21 @@ std::vector<Option> TenantTable() {
   };
 }
 
+std::vector<Option> WebhookTable() {
+  return {
+      {.key = "url", .sentence = "Where to post, http or https.", .standard = "", .required = true},
+      {.key = "secret",
+       .sentence = "What the posts are signed with: whsec_ and base64 of 16 to 128 bytes.",
+       .standard = "",
+       .secret = true},
+      {.key = "tenant", .sentence = "Whose batches; empty for everybody's.", .standard = ""},
+      {.key = "events",
+       .sentence = "Which ends: batch.completed, batch.failed, batch.expired, batch.cancelled.",
+       .standard =
+           config::Texts{"batch.completed", "batch.failed", "batch.expired", "batch.cancelled"}},
+  };
+}
+
 config::Schema MakeSchema() {
   config::Schema schema;
   schema.options = {
@@ -342,7 +383,10 @@ config::Schema MakeSchema() {
       {.name = "tenant",
        .sentence = "Who may use the server. Without any, everybody on this machine may, as tenant "
                    "default.",
-       .options = TenantTable()}};
+       .options = TenantTable()},
+      {.name = "webhook",
+       .sentence = "An address that is told when a batch has ended (docs/webhooks.md).",
+       .options = WebhookTable()}};
   return schema;
 }
 

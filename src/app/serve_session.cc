@@ -98,7 +98,7 @@ Result<> ServeSession::Open() {
                       directory, lock.error().message());
   }
   lock_ = *std::move(lock);
-  service_ = MakeService();
+  INFERQ_ASSIGN(service_, MakeService());
   use_cases_ = api::MakeUseCases(*service_);
   gateway_ = std::make_unique<api::Gateway>(*use_cases_, MakeGatewayOptions());
   std::vector<runtime::Runtime*> loops;
@@ -114,7 +114,9 @@ Result<> ServeSession::Open() {
   return {};
 }
 
-std::unique_ptr<service::Service> ServeSession::MakeService() {
+Result<std::unique_ptr<service::Service>> ServeSession::MakeService() {
+  auto egress = options_.webhooks_allow_private ? http::Egress::kAny : http::Egress::kPublic;
+  INFERQ_ASSIGN(webhooks_, WebhookPoster::Make(runtime_, egress));
   service::ServiceEnvironment environment{
       .runtime = runtime_,
       .files = base::PosixFileSystem(),
@@ -139,6 +141,8 @@ std::unique_ptr<service::Service> ServeSession::MakeService() {
         if (error) return base::Fail(Code::kUnavailable, "{}: {}", directory, error.message());
         return space.available;
       },
+      .post_webhook =
+          [this](service::WebhookCall call) { return webhooks_->Post(std::move(call)); },
       .seed = base::RandomSeed(),
       .observer = &observer_};
   service::ServiceOptions service{.directory = options_.data_directory,
@@ -150,7 +154,9 @@ std::unique_ptr<service::Service> ServeSession::MakeService() {
                                   .batches = options_.batches,
                                   .file_lifetime = options_.file_lifetime,
                                   .idle_unload = options_.idle_unload,
-                                  .min_free_bytes = options_.min_free_bytes};
+                                  .min_free_bytes = options_.min_free_bytes,
+                                  .webhooks = options_.webhooks,
+                                  .blobs = options_.blobs};
   for (const ModelOptions& model : options_.models) {
     service.models.push_back(MakeModelSpec(runtime_, model));
   }
@@ -170,6 +176,7 @@ api::GatewayOptions ServeSession::MakeGatewayOptions() {
   gateway.limits.online = options_.body_limit;
   gateway.hold = options_.hold;
   gateway.keep_alive = options_.keep_alive;
+  gateway.limits.batch = options_.body_limit;
   gateway.observe = [this](const api::AccessRecord& record) { observer_.RequestEnded(record); };
   gateway.trace = [](std::optional<std::string> given) {
     thread_local base::Rng rng(base::RandomSeed());

@@ -9,6 +9,7 @@
 #include "api/use_cases.h"
 #include "app/serve_observer.h"
 #include "app/serve_options.h"
+#include "app/webhook_poster.h"
 #include "base/file_lock.h"
 #include "http/server.h"
 #include "obs/log.h"
@@ -35,7 +36,7 @@ class ServeSession {
   runtime::Awaitable<base::Result<>> ListenAdmin();
   runtime::Awaitable<bool> StopAdmin(base::SteadyTime deadline);
   void Announce() const;
-  std::unique_ptr<service::Service> MakeService();
+  base::Result<std::unique_ptr<service::Service>> MakeService();
   api::GatewayOptions MakeGatewayOptions();
   runtime::Awaitable<void> Serve();
   runtime::Awaitable<void> Sample();
@@ -50,6 +51,7 @@ class ServeSession {
   std::vector<std::unique_ptr<runtime::LoopThread>> io_;
   runtime::LoopThread admin_loop_;
   std::unique_ptr<base::FileLock> lock_;
+  std::unique_ptr<WebhookPoster> webhooks_;
   std::unique_ptr<service::Service> service_;
   std::unique_ptr<api::UseCases> use_cases_;
   std::unique_ptr<api::Gateway> gateway_;

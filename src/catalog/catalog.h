@@ -55,6 +55,7 @@ struct ListRequest {
   std::string purpose{};  ///< Of files; "": all.
   /// Of files: those that are not there any more at this time are left out.
   base::WallTime now{};
+  std::string without{};  ///< Of files: those of this purpose are passed over.
 };
 
 /// Files, batches and uploads: what there is, durable, and found in memory.

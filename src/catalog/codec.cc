@@ -6,8 +6,8 @@ namespace inferq::catalog {
 namespace {
 
 // 2: batches have an index of their lines. 4: idempotency keys, prompt tokens, removed files. 5: changes of
-// live batches, and retries.
-constexpr uint64_t kVersion = 5;
+// live batches, and retries. 6: deliveries of webhooks, lines that name images, inputs of rows.
+constexpr uint64_t kVersion = 6;
 
 // Numbers in groups of seven bits, the low ones first; times and signed numbers as their two's
 // complement; texts and lists behind their length.
@@ -28,6 +28,7 @@ class Writer {
   void operator()(model::BatchStatus status) { (*this)(static_cast<uint64_t>(status)); }
   void operator()(model::UploadStatus status) { (*this)(static_cast<uint64_t>(status)); }
   void operator()(int number) { (*this)(static_cast<uint64_t>(int64_t{number})); }
+  void operator()(model::DeliveryStatus status) { (*this)(static_cast<uint64_t>(status)); }
   void operator()(base::Micros time) { (*this)(static_cast<uint64_t>(time.count())); }
   void operator()(base::WallTime time) { (*this)(time.time_since_epoch()); }
   template <class T>
@@ -81,6 +82,11 @@ class Reader {
     status = static_cast<model::UploadStatus>(value);
   }
   void operator()(int& number) { number = static_cast<int>(static_cast<int64_t>(Number())); }
+  void operator()(model::DeliveryStatus& status) {
+    uint64_t value = Number();
+    if (value >= model::kDeliveryStatusCount) return Fail();
+    status = static_cast<model::DeliveryStatus>(value);
+  }
   void operator()(base::Micros& time) { time = base::Micros(static_cast<int64_t>(Number())); }
   void operator()(base::WallTime& time) {
     base::Micros since{0};
@@ -144,6 +150,18 @@ void Fields(Coder& coder, Record& problem) {
   coder(problem.message);
   coder(problem.param);
   coder(problem.line);
+}
+
+template <class Coder, class Record>
+  requires std::is_same_v<std::remove_const_t<Record>, model::WebhookDelivery>
+void Fields(Coder& coder, Record& delivery) {
+  coder(delivery.url);
+  coder(delivery.status);
+  coder(delivery.attempts);
+  coder(delivery.next);
+  coder(delivery.last);
+  coder(delivery.last_status);
+  coder(delivery.last_error);
 }
 
 template <class Coder, class Record>
@@ -249,6 +267,14 @@ void Added(Coder& coder, Record& record, uint64_t version) {
     coder(record.retry_lines);
     coder(record.retry_blob);
     coder(record.retry_bytes);
+    if (version < 6) return;
+    coder(record.deliveries);
+    coder(record.blob_lines);
+    coder(record.rows.format);
+    coder(record.rows.prompt_template);
+    coder(record.rows.system);
+    coder(record.rows.model);
+    coder(record.rows.body);
   }
   if constexpr (std::is_same_v<std::remove_const_t<Record>, model::FileRecord>) {
     if (version >= 4) coder(record.removed);

@@ -55,6 +55,20 @@ model::BatchRecord SomeBatch() {
   batch.failed = 12;
   batch.usage = {
       .input_tokens = 13, .cached_tokens = 14, .distinct_tokens = 12, .output_tokens = 15};
+  batch.blob_lines = 17;
+  batch.rows = {.format = "csv",
+                .prompt_template = "Say {{x}}",
+                .system = "be short",
+                .model = "m1",
+                .body = "{}"};
+  batch.deliveries = {{.url = "https://a.example/hook",
+                       .status = model::DeliveryStatus::kDelivered,
+                       .attempts = 3,
+                       .next = At(30),
+                       .last = At(31),
+                       .last_status = 204,
+                       .last_error = "slow"},
+                      {.url = "https://b.example/"}};
   batch.created = At(20);
   batch.expires = At(21);
   batch.in_progress = At(22);
@@ -108,6 +122,13 @@ TEST(Codec, ABatchReadsBackAsItWas) {
   EXPECT_EQ(read.errors[1].line, std::nullopt);
   EXPECT_EQ(read.usage.cached_tokens, 14u);
   EXPECT_EQ(read.usage.distinct_tokens, 12u);
+  ASSERT_EQ(read.deliveries.size(), 2u);
+  EXPECT_EQ(read.deliveries[0].url, "https://a.example/hook");
+  EXPECT_EQ(read.deliveries[0].last_status, 204u);
+  EXPECT_EQ(read.deliveries[1].status, model::DeliveryStatus::kPending);
+  EXPECT_EQ(read.blob_lines, 17u);
+  EXPECT_EQ(read.rows.prompt_template, "Say {{x}}");
+  EXPECT_EQ(read.rows.body, "{}");
   EXPECT_EQ(read.cancelling, At(27));
   EXPECT_EQ(read.cancelled, At(28));
   EXPECT_EQ(read.priority, -7);
@@ -197,11 +218,20 @@ TEST(Codec, AnUploadReadsBackAsItWas) {
 }
 
 TEST(Codec, BatchesOfEarlierVersionsAreReadWithoutWhatTheyLack) {
-  std::string bytes = Encode(SomeBatch());
+  model::BatchRecord batch = SomeBatch();
+  batch.deliveries.clear();
+  batch.rows = {};
+  std::string bytes = Encode(batch);
   model::BatchRecord read;
   ASSERT_TRUE(Decode(bytes, read));
   ASSERT_EQ(read.index_blob, 88u);
   EXPECT_EQ(read.models, SomeBatch().models);
+  // Version 5 ended before the deliveries, the lines that name images and the inputs of rows.
+  bytes.resize(bytes.size() - 7);
+  bytes[0] = 5;
+  read = {};
+  ASSERT_TRUE(Decode(bytes, read));
+  EXPECT_EQ(read.priority, -7);
   // Version 4 ended before the priority: 10 bytes, a deadline of 2, two flags, two texts of 8 bytes
   // each, and four numbers.
   bytes.resize(bytes.size() - 10 - 2 - 2 - 1 - 2 * 8 - 3);

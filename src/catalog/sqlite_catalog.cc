@@ -117,8 +117,9 @@ class SqliteCatalog final : public Catalog {
   }
   base::Result<Page<FileRecord>> ListFiles(const ListRequest& request) const override {
     return tables_.files.List(request, [&request](const FileRecord& file) {
+      bool hidden = !request.without.empty() && file.purpose == request.without;
       bool wanted = request.purpose.empty() || file.purpose == request.purpose;
-      return wanted && file.IsThere(request.now);
+      return wanted && !hidden && file.IsThere(request.now);
     });
   }
   base::Result<Page<BatchRecord>> ListBatches(const ListRequest& request) const override {

@@ -3,6 +3,7 @@
 #include <boost/asio/connect.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl.hpp>
+#include <vector>
 
 #include "http/interrupt.h"
 #include "http/socket_stream.h"
@@ -61,7 +62,7 @@ struct Lookup {
 
 class AsioDialer final : public runtime::Dialer {
  public:
-  explicit AsioDialer(Runtime& runtime) : runtime_(runtime) {}
+  AsioDialer(Runtime& runtime, Egress egress) : runtime_(runtime), egress_(egress) {}
 
   Result<> UseTls(const TlsOptions& options);
   Awaitable<Result<std::unique_ptr<Stream>>> Dial(Address address, SteadyTime deadline,
@@ -70,6 +71,8 @@ class AsioDialer final : public runtime::Dialer {
  private:
   Awaitable<Result<tcp::resolver::results_type>> Resolve(Address address, SteadyTime deadline,
                                                          std::shared_ptr<Cancellation> cancel);
+  Result<std::vector<tcp::endpoint>> Allowed(const tcp::resolver::results_type& found,
+                                             const Address& address) const;
   template <class Layer>
   Awaitable<Result<std::unique_ptr<Stream>>> Open(std::unique_ptr<SocketStream<Layer>> stream,
                                                   Address address, SteadyTime deadline,
@@ -78,6 +81,7 @@ class AsioDialer final : public runtime::Dialer {
   Awaitable<Result<>> Shake(TlsStream& stream, Address address);
 
   Runtime& runtime_;
+  const Egress egress_;
   ssl::context tls_{ssl::context::tls_client};
 };
 
@@ -130,6 +134,23 @@ Awaitable<Result<tcp::resolver::results_type>> AsioDialer::Resolve(
   co_return std::move(lookup->results);
 }
 
+bool IsPublic(const asio::ip::address& ip) {
+  return ip.is_v4() ? http::IsPublic(ip.to_v4().to_bytes()) : http::IsPublic(ip.to_v6().to_bytes());
+}
+
+Result<std::vector<tcp::endpoint>> AsioDialer::Allowed(const tcp::resolver::results_type& found,
+                                                       const Address& address) const {
+  std::vector<tcp::endpoint> allowed;
+  for (const auto& entry : found) {
+    if (egress_ == Egress::kAny || IsPublic(entry.endpoint().address()))
+      allowed.push_back(entry.endpoint());
+  }
+  if (!allowed.empty()) return allowed;
+  return Fail(Code::kPermissionDenied,
+              "the host '{}' has the address {}, which is not one of the public internet",
+              address.host, found.empty() ? "" : found.begin()->endpoint().address().to_string());
+}
+
 // OpenSSL's reason as a sentence for whoever runs the client.
 std::string TlsFailure(SSL* ssl, const Address& address, const error_code& error) {
   long verdict = SSL_get_verify_result(ssl);
@@ -159,7 +180,8 @@ template <class Layer>
 Awaitable<Result<std::unique_ptr<Stream>>> AsioDialer::Open(
     std::unique_ptr<SocketStream<Layer>> stream, Address address, SteadyTime deadline,
     std::shared_ptr<Cancellation> cancel) {
-  INFERQ_CO_ASSIGN(auto endpoints, co_await Resolve(address, deadline, cancel));
+  INFERQ_CO_ASSIGN(auto found, co_await Resolve(address, deadline, cancel));
+  INFERQ_CO_ASSIGN(auto endpoints, Allowed(found, address));
   Interrupt interrupt(runtime_, std::move(cancel), [s = stream.get()] { s->Close(); });
   interrupt.Arm(deadline);
   if (auto error = Interrupted(interrupt, address, "connecting to"))
@@ -195,8 +217,9 @@ Awaitable<Result<std::unique_ptr<Stream>>> AsioDialer::Dial(Address address, Ste
 
 }  // namespace
 
-Result<std::unique_ptr<runtime::Dialer>> MakeAsioDialer(Runtime& runtime, TlsOptions options) {
-  auto dialer = std::make_unique<AsioDialer>(runtime);
+Result<std::unique_ptr<runtime::Dialer>> MakeAsioDialer(Runtime& runtime, TlsOptions options,
+                                                        Egress egress) {
+  auto dialer = std::make_unique<AsioDialer>(runtime, egress);
   INFERQ_TRY(dialer->UseTls(options));
   return dialer;
 }

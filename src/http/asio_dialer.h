@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "http/egress.h"
 #include "runtime/net.h"
 #include "runtime/runtime.h"
 
@@ -17,7 +18,10 @@ struct TlsOptions {
 /// Real sockets, over an AsioRuntime. TLS is 1.2 or newer, and always checks the certificate and
 /// its host name. `runtime` outlives it. kInvalidArgument: ca_file cannot be read or holds no
 /// certificate.
+/// @param egress  asked of the very address that is connected to, so no name can point elsewhere
+///                meanwhile; a host without an allowed one is kPermissionDenied.
 base::Result<std::unique_ptr<runtime::Dialer>> MakeAsioDialer(runtime::Runtime& runtime,
-                                                              TlsOptions options = {});
+                                                              TlsOptions options = {},
+                                                              Egress egress = Egress::kAny);
 
 }  // namespace inferq::http

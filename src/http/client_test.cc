@@ -525,6 +525,37 @@ TEST_F(TlsTest, AHandshakeThatHangsIsGivenUp) {
   EXPECT_THAT(Text(SendOnce(request)), AllOf(HasSubstr("unavailable"), HasSubstr("took too long")));
 }
 
+class GuardedTest : public ClientTest {
+ protected:
+  Result<Response> SendGuarded(std::string_view host) {
+    auto dialer = *MakeAsioDialer(runtime_, {}, Egress::kPublic);
+    Client client(runtime_, *dialer);
+    Request request;
+    request.url = fmt::format("http://{}:{}/", host, server_.port());
+    Result<Response> out;
+    Run(SendInto(client, request, out));
+    return out;
+  }
+};
+
+TEST_F(GuardedTest, AnAddressOfThisMachineIsNotConnectedTo) {
+  auto response = SendGuarded("127.0.0.1");
+  EXPECT_THAT(Text(response), AllOf(HasSubstr("permission_denied"), HasSubstr("127.0.0.1")));
+  EXPECT_EQ(server_.seen().size(), 0u);
+}
+
+TEST_F(GuardedTest, ANameIsJudgedByItsAddress) {
+  auto response = SendGuarded("localhost");
+  EXPECT_THAT(Text(response), AllOf(HasSubstr("permission_denied"), HasSubstr("'localhost'")));
+  EXPECT_EQ(server_.seen().size(), 0u);
+}
+
+TEST_F(GuardedTest, OtherSpellingsOfAnAddressDoNotHelp) {
+  auto response = SendGuarded("2130706433");  // 127.0.0.1 as a number
+  EXPECT_FALSE(response);
+  EXPECT_EQ(server_.seen().size(), 0u);
+}
+
 TEST(AsioDialer, NamesABadCaFile) {
   runtime::AsioRuntime runtime;
   auto missing = MakeAsioDialer(runtime, {.ca_file = "/nowhere/none.pem"});

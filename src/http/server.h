@@ -28,6 +28,8 @@ struct ServerLimits {
   /// For the client to take the next 64 KiB of an answer, or its end: it is cut off.
   base::Micros write_stall{30'000'000};
   uint64_t body_memory = 1u << 30;  ///< Bytes of ReadBody over all connections: 503.
+  /// Bytes that a byte of a compressed body may become, beyond the first MiB: 413.
+  uint64_t body_ratio_max = 1000;
 };
 
 /// A request without its body, checked strictly (RFC 9112): one Host, one way to tell the body's
@@ -45,7 +47,8 @@ struct RequestHead {
 /// One request and its answer. On the loop of its connection; gone when Handle returns.
 ///
 /// Order: read the body (all, a part, or nothing) -> Send, or Begin -> Write ... -> End. What is
-/// left of the body is dropped by the server. One call at a time. Failures of reading and writing
+/// left of the body is dropped by the server. A compressed body (Content-Encoding: gzip or zstd) is
+/// read decompressed, and limits count that. One call at a time. Failures of reading and writing
 /// mean that the connection is gone or bad: return from Handle; an answer that was not begun can
 /// still be tried.
 class Exchange {
@@ -59,11 +62,12 @@ class Exchange {
   /// Asking for it makes the server look, once the body has been read; nobody looks otherwise.
   virtual const std::shared_ptr<runtime::Cancellation>& gone() const = 0;
 
-  /// nullopt: not told (chunked). 0: no body.
+  /// nullopt: not told (chunked, compressed). 0: no body.
   virtual std::optional<uint64_t> content_length() const = 0;
-  /// The whole body. kOutOfRange: longer than `limit` (413). kResourceExhausted: the server's
-  /// memory for bodies is taken (503). kInvalidArgument: bad chunks (400). kDeadlineExceeded: too
-  /// slow (408). kUnavailable: cut off.
+  /// The whole body. kOutOfRange: longer than `limit`, or compressed beyond body_ratio_max with
+  /// param "content-encoding" (413). kResourceExhausted: the server's memory for bodies is taken
+  /// (503). kInvalidArgument: bad chunks, bad compression (400). kUnimplemented: compressed in
+  /// another way (415). kDeadlineExceeded: too slow (408). kUnavailable: cut off.
   virtual runtime::Awaitable<base::Result<std::string>> ReadBody(uint64_t limit) = 0;
   /// The next piece of it, at most 256 KiB; "" at its proper end. For bodies that go to disk:
   /// nothing is read ahead, so a slow disk slows the client. Errors as ReadBody.

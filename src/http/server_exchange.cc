@@ -61,6 +61,8 @@ std::optional<int> StatusOf(const std::optional<Error>& error) {
       return 408;
     case Code::kOutOfRange:
       return 413;
+    case Code::kUnimplemented:
+      return 415;
     case Code::kResourceExhausted:
       return 503;
     default:
@@ -87,6 +89,7 @@ ServerExchange::ServerExchange(Connection& connection, std::unique_ptr<RequestDe
       request_(std::move(request)),
       gone_(std::make_shared<runtime::Cancellation>()),
       expects_continue_(ExpectsContinue(request_)),
+      coding_(ContentCodingOf(request_.headers)),
       keep_alive_(decoder_->keep_alive()) {}
 
 ServerExchange::~ServerExchange() { connection_.set().counters().body_memory -= body_memory_; }
@@ -102,7 +105,8 @@ const std::shared_ptr<runtime::Cancellation>& ServerExchange::gone() const {
 void ServerExchange::OnGone() { gone_->Cancel(); }
 
 std::optional<uint64_t> ServerExchange::content_length() const {
-  return decoder_->content_length();
+  const bool told = coding_ == ContentCoding::kIdentity || decoder_->content_length() == 0;
+  return told ? decoder_->content_length() : std::nullopt;
 }
 
 std::unexpected<Error> ServerExchange::BodyError(Error error) {
@@ -110,14 +114,15 @@ std::unexpected<Error> ServerExchange::BodyError(Error error) {
   return std::unexpected(std::move(error));
 }
 
-bool ServerExchange::TakeMemory(size_t size) {
+Result<> ServerExchange::TakeMemory(size_t size) {
   auto& memory = connection_.set().counters().body_memory;
   if (memory.fetch_add(size) + size > connection_.set().limits().body_memory) {
     memory -= size;
-    return false;
+    return Fail(Code::kResourceExhausted,
+                "the server's memory for requests is taken; try again in a second");
   }
   body_memory_ += size;
-  return true;
+  return {};
 }
 
 Awaitable<Result<std::string>> ServerExchange::ReadBody(uint64_t limit) {
@@ -130,21 +135,52 @@ Awaitable<Result<std::string>> ServerExchange::ReadBody(uint64_t limit) {
     INFERQ_CO_ASSIGN(const std::string piece, co_await NextPiece());
     if (piece.empty()) co_return body;
     if (piece.size() > limit - body.size()) co_return BodyError(Error(Code::kOutOfRange, too_long));
-    if (!TakeMemory(piece.size())) {
-      Error full(Code::kResourceExhausted,
-                 "the server's memory for requests is taken; try again in a second");
-      co_return BodyError(std::move(full));
-    }
+    if (auto taken = TakeMemory(piece.size()); !taken) co_return BodyError(taken.error());
     body += piece;
   }
 }
 
 Awaitable<Result<std::string>> ServerExchange::NextPiece() {
   if (body_error_) co_return std::unexpected(*body_error_);
-  auto piece = co_await ReadPiece();
+  auto piece = co_await ReadDecoded();
   if (!piece) co_return BodyError(piece.error());
   if (watched_ && decoder_->done()) connection_.StartWatch();
   co_return piece;
+}
+
+Awaitable<Result<std::string>> ServerExchange::ReadDecoded() {
+  if (coding_ == ContentCoding::kIdentity) co_return co_await ReadPiece();
+  if (!content_) INFERQ_CO_TRY(BeginDecoding());
+  for (;;) {
+    co_await runtime().Yield();  // other connections of this loop, before the next piece of work
+    INFERQ_CO_ASSIGN(std::string piece, content_->Next());
+    INFERQ_CO_TRY(CountDecoder());
+    if (!piece.empty()) co_return piece;
+    INFERQ_CO_ASSIGN(std::string encoded, co_await ReadPiece());
+    if (encoded.empty()) {
+      INFERQ_CO_TRY(content_->Finish());
+      co_return std::string();
+    }
+    content_->Feed(std::move(encoded));
+  }
+}
+
+Result<> ServerExchange::BeginDecoding() {
+  if (!coding_) {
+    AddHeader("Accept-Encoding", std::string(kContentCodings));
+    return std::unexpected(coding_.error());
+  }
+  content_ = ContentDecoder::Make(*coding_, connection_.set().limits().body_ratio_max);
+  return {};
+}
+
+// A window of zstd is as large as the body's head says.
+Result<> ServerExchange::CountDecoder() {
+  const uint64_t held = content_->memory();
+  if (held <= content_memory_) return {};
+  INFERQ_TRY(TakeMemory(held - content_memory_));
+  content_memory_ = held;
+  return {};
 }
 
 Awaitable<Result<std::string>> ServerExchange::ReadPiece() {
@@ -199,7 +235,7 @@ void ServerExchange::AddHeader(std::string name, std::string value) {
 bool ServerExchange::BodyCanBeSkipped() const {
   if (body_error_) return false;
   if (decoder_->done()) return true;
-  return content_length() && decoder_->remaining() <= kSkipped && !expects_continue_;
+  return decoder_->content_length() && decoder_->remaining() <= kSkipped && !expects_continue_;
 }
 
 Result<std::string> ServerExchange::Head(int status, const Headers& headers,
@@ -292,7 +328,7 @@ Awaitable<bool> ServerExchange::Finish() {
   if (!began_) co_await AnswerForHandler();
   if (!ended_) Abort();
   while (keep_alive_ && !decoder_->done()) {
-    auto piece = co_await NextPiece();
+    auto piece = co_await ReadPiece();
     if (!piece) co_return false;
   }
   co_return keep_alive_;

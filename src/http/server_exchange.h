@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "http/connection.h"
+#include "http/content_decoder.h"
 #include "http/request_decoder.h"
 #include "http/server.h"
 
@@ -41,9 +42,12 @@ class ServerExchange final : public Exchange {
 
  private:
   runtime::Awaitable<base::Result<std::string>> ReadPiece();
+  runtime::Awaitable<base::Result<std::string>> ReadDecoded();
+  base::Result<> BeginDecoding();
+  base::Result<> CountDecoder();
   runtime::Awaitable<base::Result<>> SendContinue();
   std::optional<base::SteadyTime> BodyDeadline() const;
-  bool TakeMemory(size_t size);
+  base::Result<> TakeMemory(size_t size);
   std::unexpected<base::Error> BodyError(base::Error error);
   bool BodyCanBeSkipped() const;
   base::Result<std::string> Head(int status, const Headers& headers,
@@ -62,6 +66,9 @@ class ServerExchange final : public Exchange {
   base::Micros body_waited_{0};  // for the client alone
   uint64_t body_memory_ = 0;
   std::optional<base::Error> body_error_;
+  const base::Result<ContentCoding> coding_;
+  std::unique_ptr<ContentDecoder> content_;  // once a compressed body is read
+  uint64_t content_memory_ = 0;              // part of body_memory_
 
   Headers headers_;
   bool began_ = false;

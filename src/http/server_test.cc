@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <malloc.h>
 
+#include "http/testing/compress.h"
 #include "http/testing/test_handler.h"
 #include "testing/sim_net.h"
 #include "testing/sim_runtime.h"
@@ -21,11 +22,13 @@ using runtime::Stream;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::EndsWith;
+using testing::Gzip;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::StartsWith;
 using testing::TestHandler;
+using testing::Zstd;
 
 /// A client that says what it is told and remembers what comes.
 class RawClient {
@@ -37,8 +40,9 @@ class RawClient {
   }
   ~RawClient() { HangUp(); }
 
+  void SayLater(std::string text) { scope_.Spawn(Write(std::move(text))); }
   RawClient& Say(std::string text) {
-    scope_.Spawn(Write(std::move(text)));
+    SayLater(std::move(text));
     sim_.RunUntilIdle();
     return *this;
   }
@@ -369,6 +373,80 @@ TEST_F(ServerTest, MemoryForBodiesIsLimitedOverAllConnections) {
   sim_.RunUntilIdle();
   EXPECT_EQ(counters().body_memory, 0u);
   EXPECT_THAT(Ask(Post("/echo", std::string(1000, 'x'))), StartsWith("HTTP/1.1 200"));
+}
+
+std::string PostGzip(std::string_view path, std::string_view text) {
+  return Post(path, Gzip(text), "Content-Encoding: gzip\r\n");
+}
+
+TEST_F(ServerTest, CompressedBodiesAreReadDecompressed) {
+  auto client = Connect();
+  client->Say(PostGzip("/echo", "one"));
+  EXPECT_EQ(client->Heard(), Ok("one"));
+  client->Say(Post("/echo", Zstd("two"), "Content-Encoding: ZSTD\r\n"));
+  EXPECT_EQ(client->Heard(), Ok("two"));
+  const std::string encoded = Gzip("three");
+  client->Say(
+      "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\n"
+      "Transfer-Encoding: chunked\r\n\r\n");
+  for (char byte : encoded) client->Say(fmt::format("1\r\n{}\r\n", byte));
+  client->Say("0\r\n\r\n");
+  EXPECT_EQ(client->Heard(), Ok("three"));
+  client->Say(Post("/echo", "", "Content-Encoding: gzip\r\n"));
+  EXPECT_EQ(client->Heard(), Ok(""));
+  client->Say(PostGzip("/ignore", std::string(100'000, 'x')) + Post("/echo", "plain"));
+  EXPECT_THAT(client->Heard(), AllOf(HasSubstr("ignored"), EndsWith(Ok("plain"))));
+  EXPECT_FALSE(client->ended());
+}
+
+TEST_F(ServerTest, LimitsOfBodiesCountWhatTheyBecome) {
+  EXPECT_EQ(Ask(PostGzip("/echo", std::string(testing::kEchoLimit, 'x'))),
+            Ok(std::string(testing::kEchoLimit, 'x')));
+  EXPECT_THAT(Ask(PostGzip("/echo", std::string(testing::kEchoLimit + 1, 'x'))),
+              StartsWith("HTTP/1.1 413"));
+}
+
+TEST_F(ServerTest, WhatGrowsTooMuchIsRefused) {
+  limits_.body_ratio_max = 10;
+  EXPECT_THAT(Ask(PostGzip("/pieces", std::string(4u << 20, 'x'))),
+              AllOf(StartsWith("HTTP/1.1 413"), HasSubstr("10 times")));
+}
+
+TEST_F(ServerTest, BadCompressionIsTold) {
+  EXPECT_THAT(Ask(Post("/echo", "plain", "Content-Encoding: gzip\r\n")),
+              StartsWith("HTTP/1.1 400"));
+  std::string cut = Gzip("text");
+  cut.pop_back();
+  EXPECT_THAT(Ask(Post("/echo", cut, "Content-Encoding: gzip\r\n")),
+              AllOf(StartsWith("HTTP/1.1 400"), HasSubstr("cut off")));
+  for (const char* other : {"br", "gzip, zstd"}) {
+    EXPECT_THAT(Ask(Post("/echo", "text", fmt::format("Content-Encoding: {}\r\n", other))),
+                AllOf(StartsWith("HTTP/1.1 415"), HasSubstr("Accept-Encoding: gzip, zstd\r\n"),
+                      HasSubstr("one of gzip, zstd")));
+  }
+}
+
+TEST_F(ServerTest, DecompressedBytesAndWindowsCountAsMemory) {
+  limits_.body_memory = 1u << 20;
+  EXPECT_THAT(Ask(Post("/echo", Zstd("text", 3, 23), "Content-Encoding: zstd\r\n")),
+              StartsWith("HTTP/1.1 503"))
+      << "a window of 8 MiB";
+  EXPECT_THAT(Ask(PostGzip("/echo", std::string(1'040'000, 'x'))), StartsWith("HTTP/1.1 503"));
+  EXPECT_THAT(Ask(PostGzip("/echo", std::string(900'000, 'x'))), StartsWith("HTTP/1.1 200"));
+  EXPECT_EQ(counters().body_memory, 0u);
+}
+
+TEST_F(ServerTest, DecompressingGoesOnTurnByTurn) {
+  limits_.body_ratio_max = 1'000'000;
+  auto big = Connect();
+  auto other = Connect();
+  // Both are there before the loop runs: the small one is not behind all of the large one.
+  big->SayLater(PostGzip("/pieces", std::string(20u << 20, 'x')));
+  other->SayLater(Post("/echo", "quick"));
+  ASSERT_TRUE(sim_.RunUntil([&] { return !other->Heard().empty(); }, 1min));
+  EXPECT_EQ(big->Heard(), "");
+  sim_.RunUntilIdle();
+  EXPECT_THAT(big->Heard(), StartsWith("HTTP/1.1 200"));
 }
 
 TEST_F(ServerTest, AnIdleConnectionKeepsLittleMemory) {

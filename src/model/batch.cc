@@ -38,4 +38,19 @@ std::optional<BatchStatus> ParseBatchStatus(std::string_view name) {
   return std::nullopt;
 }
 
+std::optional<base::WallTime> EndedAt(const BatchRecord& batch) {
+  switch (batch.status) {
+    case BatchStatus::kFailed:
+      return batch.failed_at;
+    case BatchStatus::kCompleted:
+      return batch.completed;
+    case BatchStatus::kExpired:
+      return batch.expired;
+    case BatchStatus::kCancelled:
+      return batch.cancelled;
+    default:
+      return std::nullopt;
+  }
+}
+
 }  // namespace inferq::model

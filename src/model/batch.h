@@ -10,6 +10,8 @@
 
 #include "base/clock.h"
 #include "model/ids.h"
+#include "model/row_input.h"
+#include "model/webhook.h"
 
 namespace inferq::model {
 
@@ -71,6 +73,7 @@ struct BatchRecord {
   std::string endpoint;  ///< "/v1/chat/completions"
   std::string input_file_id;
   uint64_t input_blob = 0;  ///< Held by the batch, whatever becomes of the file; 0: no such file.
+  RowInput rows;            ///< Where the input held rows: how they become requests.
   std::string completion_window;  ///< "24h"
   std::vector<std::pair<std::string, std::string>> metadata;
   std::optional<base::Micros> output_expires_after;  ///< Lifetime of the output files.
@@ -85,12 +88,14 @@ struct BatchRecord {
   uint64_t index_blob = 0;          ///< Where its lines lie (queue/batch_plan.h); 0: none yet.
   uint64_t cost = 0;                ///< Tokens that its lines are expected to take; once validated.
   uint64_t prompt_tokens = 0;       ///< Of them, those of the prompts.
+  uint64_t blob_lines = 0;          ///< Lines that name stored images; once validated.
   std::vector<BatchProblem> errors;
   std::string output_file_id;  ///< "" is none.
   std::string error_file_id;
-  uint64_t succeeded = 0;  ///< Lines in the output file; once finalized.
-  uint64_t failed = 0;     ///< Lines that were run and failed; once finalized.
-  BatchUsage usage;        ///< Once finalized.
+  uint64_t succeeded = 0;                   ///< Lines in the output file; once finalized.
+  uint64_t failed = 0;                      ///< Lines that were run and failed; once finalized.
+  BatchUsage usage;                         ///< Once finalized.
+  std::vector<WebhookDelivery> deliveries;  ///< Of its end; made in the commit that ends it.
 
   base::WallTime created;
   base::WallTime expires;  ///< created + completion_window.
@@ -113,5 +118,8 @@ struct BatchRecord {
   uint64_t retry_blob = 0;   ///< Their requests, kept as long as the error file; 0: none.
   uint64_t retry_bytes = 0;  ///< Of retry_blob.
 };
+
+/// When it came to the final state that it has; nullopt while it lives.
+std::optional<base::WallTime> EndedAt(const BatchRecord& batch);
 
 }  // namespace inferq::model

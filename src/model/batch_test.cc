@@ -41,5 +41,23 @@ TEST(BatchStatus, NamesAreOpenAIsAndRoundTrip) {
   EXPECT_FALSE(ParseBatchStatus("paused"));
 }
 
+TEST(BatchRecord, KnowsWhenItEnded) {
+  BatchRecord batch;
+  auto at = [](int micros) { return base::WallTime(base::Micros(micros)); };
+  batch.failed_at = at(1);
+  batch.completed = at(2);
+  batch.expired = at(3);
+  batch.cancelled = at(4);
+  EXPECT_FALSE(EndedAt(batch));
+  const std::pair<BatchStatus, int> ends[] = {{BatchStatus::kFailed, 1},
+                                              {BatchStatus::kCompleted, 2},
+                                              {BatchStatus::kExpired, 3},
+                                              {BatchStatus::kCancelled, 4}};
+  for (auto [status, micros] : ends) {
+    batch.status = status;
+    EXPECT_EQ(EndedAt(batch), at(micros));
+  }
+}
+
 }  // namespace
 }  // namespace inferq::model

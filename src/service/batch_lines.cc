@@ -19,8 +19,8 @@ constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 constexpr size_t kLongestMessage = 500;
 constexpr size_t kLongestParam = 200;
 
-// The bytes of a blob, in order.
-// @param begin  the bytes in front of it are left out; a byte order mark there moves it.
+}  // namespace
+
 ingest::ReadBytes ReadFrom(std::shared_ptr<blob::BlobStore> blobs, blob::BlobId blob,
                            std::shared_ptr<uint64_t> begin) {
   auto offset = std::make_shared<uint64_t>(0);
@@ -38,6 +38,8 @@ ingest::ReadBytes ReadFrom(std::shared_ptr<blob::BlobStore> blobs, blob::BlobId 
   };
 }
 
+namespace {
+
 // Cuts a text at a character's end.
 void Shorten(std::string& text, size_t most) {
   if (text.size() <= most) return;
@@ -47,6 +49,11 @@ void Shorten(std::string& text, size_t most) {
 }
 
 }  // namespace
+
+void ShortenProblem(model::BatchProblem& problem) {
+  Shorten(problem.message, kLongestMessage);
+  Shorten(problem.param, kLongestParam);
+}
 
 Result<std::unique_ptr<BatchValidator>> BatchValidator::Open(std::shared_ptr<blob::BlobStore> blobs,
                                                              blob::BlobId blob, BatchRules rules) {
@@ -169,6 +176,7 @@ Result<> BatchValidator::Look(const ingest::Line& line) {
             fmt::format("The provided model '{}' is not supported by the Batch API.", line.model),
             "body.model", line.number});
   }
+  if (!line.blobs.empty()) LookAtImages(line);
   if (survey_.one_model && survey_.model.empty()) survey_.model = line.model;
   if (line.model != survey_.model) {
     survey_.one_model = false;
@@ -177,10 +185,17 @@ Result<> BatchValidator::Look(const ingest::Line& line) {
   return {};
 }
 
+void BatchValidator::LookAtImages(const ingest::Line& line) {
+  ++survey_.blob_lines;
+  auto problem = rules_.image_problem(line.blobs, line.length);
+  if (!problem) return;
+  problem->line = line.number;
+  Report(*std::move(problem));
+}
+
 void BatchValidator::Report(model::BatchProblem problem) {
   ++survey_.bad_lines;
-  Shorten(problem.message, kLongestMessage);
-  Shorten(problem.param, kLongestParam);
+  ShortenProblem(problem);
   if (survey_.problems.size() < rules_.max_problems) survey_.problems.push_back(std::move(problem));
 }
 

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -27,18 +28,25 @@ struct BatchSurvey {
   std::string model;   ///< Of all of them; "" when they differ.
   bool one_model = true;
   std::vector<std::string> models;            ///< Of the lines, in the order of the index.
+  blob::BlobId input = 0;                     ///< Lines made of rows; 0: the file has them.
   blob::BlobId index = 0;                     ///< Where the lines lie; 0: there are problems.
   uint64_t cost = 0;                          ///< Tokens, estimated, of all good lines together.
   uint64_t prompt_tokens = 0;                 ///< Of them, those of the prompts.
   uint64_t inputs = 0;                        ///< Of embeddings.
+  uint64_t blob_lines = 0;                    ///< Lines that name images.
   std::vector<model::BatchProblem> problems;  ///< The first ones.
   uint64_t bad_lines = 0;                     ///< All of them.
 };
+
+/// What is wrong with the images that a line of so many bytes names; nullopt: nothing. Any thread.
+using ImageRule = std::function<std::optional<model::BatchProblem>(std::span<const std::string> ids,
+                                                                   uint64_t size)>;
 
 /// What a batch's lines must meet.
 struct BatchRules {
   wire::Endpoint endpoint = wire::Endpoint::kChatCompletions;
   std::function<bool(const std::string&)> offers_model;  ///< Any thread.
+  ImageRule image_problem;
   uint64_t max_lines = 0;
   uint32_t max_problems = 0;  ///< Listed; one more says how many are not.
   uint64_t max_bytes = UINT64_MAX;
@@ -61,6 +69,7 @@ class BatchValidator {
   BatchValidator(std::shared_ptr<blob::BlobStore> blobs, BatchRules rules)
       : blobs_(std::move(blobs)), rules_(std::move(rules)), index_(*blobs_), ids_(*blobs_) {}
   base::Result<> Look(const ingest::Line& line);
+  void LookAtImages(const ingest::Line& line);
   base::Result<> Finish();
   base::Result<> ReportRepeats();
   void Trim();
@@ -76,6 +85,14 @@ class BatchValidator {
   std::unordered_map<std::string, uint32_t> lanes_;
   BatchSurvey survey_;
 };
+
+/// The bytes of a blob, in order.
+/// @param begin  the bytes in front of it are left out; a byte order mark there moves it.
+ingest::ReadBytes ReadFrom(std::shared_ptr<blob::BlobStore> blobs, blob::BlobId blob,
+                           std::shared_ptr<uint64_t> begin);
+
+/// Cuts what a problem quotes of a client's text.
+void ShortenProblem(model::BatchProblem& problem);
 
 /// The custom_id of a stored batch line; "" when it is damaged or gone, since that must not keep
 /// its task from ending. Blocks. Other failures are the disk's.

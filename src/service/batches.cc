@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "service/row_lines.h"
 #include "wire/chat.h"
 
 namespace inferq::service {
@@ -60,6 +61,7 @@ BatchRecord RecordOf(const Caller& caller, NewBatch batch) {
   record.tenant = caller.tenant;
   record.endpoint = std::move(batch.endpoint);
   record.input_file_id = std::move(batch.input_file_id);
+  record.rows = std::move(batch.rows);
   record.completion_window = std::move(batch.completion_window);
   record.metadata = std::move(batch.metadata);
   record.output_expires_after = batch.output_expires_after;
@@ -328,24 +330,32 @@ bool Batches::StillIn(const std::string& id, BatchStatus status) const {
 
 Awaitable<Result<bool>> Batches::Update(std::string id, BatchStatus from, Change change) {
   bool moved = false;
-  auto update = [&id, from, &change, &moved](catalog::Transaction& transaction) -> Result<> {
+  auto update = [this, &id, from, &change, &moved](catalog::Transaction& transaction) -> Result<> {
     const BatchRecord* found = transaction.FindBatch(id);
     moved = found != nullptr && found->status == from;
     if (!moved) return {};
     BatchRecord batch = *found;
     INFERQ_TRY(change(transaction, batch));
     ++batch.version;
+    if (IsTerminal(batch.status)) env_.webhooks.Record(batch);
     transaction.Put(std::move(batch));
     return {};
   };
   INFERQ_CO_TRY(co_await env_.catalog.Update(std::move(update)));
-  if (moved) env_.observer.BatchMoved(*env_.catalog.FindBatch(id));
+  if (moved) {
+    const BatchRecord& batch = *env_.catalog.FindBatch(id);
+    env_.observer.BatchMoved(batch);
+    env_.webhooks.Added(batch);
+  }
   co_return moved;
 }
 
 Awaitable<Result<>> Batches::Validate(BatchRecord batch) {
-  INFERQ_CO_ASSIGN(BatchSurvey survey, co_await Survey(batch));
-  if (!StillIn(batch.id, BatchStatus::kValidating)) co_return Result<>{};
+  INFERQ_CO_ASSIGN(BatchSurvey survey, co_await SurveyInput(batch));
+  if (!StillIn(batch.id, BatchStatus::kValidating)) {
+    env_.refs.Drop(survey.input);
+    co_return Result<>{};
+  }
   if (survey.problems.empty()) {
     if (auto problem = OverTokenLimit(batch, survey)) survey.problems.push_back(*problem);
   }
@@ -358,7 +368,9 @@ Awaitable<Result<>> Batches::Validate(BatchRecord batch) {
     record.model = bad ? "" : survey.model;
     record.lines = bad ? 0 : survey.lines;
     if (!bad) record.models = survey.models;
+    if (!bad && survey.input != 0) record.input_blob = survey.input;
     record.index_blob = bad ? 0 : survey.index;
+    record.blob_lines = survey.blob_lines;
     record.cost = bad ? 0 : survey.cost;
     record.prompt_tokens = bad ? 0 : survey.prompt_tokens;
     return {};
@@ -367,7 +379,8 @@ Awaitable<Result<>> Batches::Validate(BatchRecord batch) {
   auto moved = co_await Update(batch.id, BatchStatus::kValidating, std::move(change));
   INFERQ_CO_TRY(moved);  // else it may be recorded: the next start knows
   if (!*moved || bad) env_.refs.Drop(survey.index);
-  if (*moved && bad) env_.refs.Drop(batch.input_blob);
+  if (!*moved || bad) env_.refs.Drop(survey.input);
+  if (*moved && (bad || survey.input != 0)) env_.refs.Drop(batch.input_blob);
   co_return Result<>{};
 }
 
@@ -399,6 +412,77 @@ std::optional<model::BatchProblem> Batches::OverTokenLimit(const BatchRecord& ba
   return std::nullopt;
 }
 
+Awaitable<Result<BatchSurvey>> Batches::SurveyInput(BatchRecord batch) {
+  bool has_rows = !batch.rows.format.empty() && batch.input_blob != 0;
+  return has_rows ? SurveyRows(std::move(batch)) : Survey(std::move(batch));
+}
+
+// Makes lines of the rows, in a blob of the batch's own, and looks at those. A crash leaves the
+// blob to the next start's sweep, and the rows are read again.
+Awaitable<Result<BatchSurvey>> Batches::SurveyRows(BatchRecord batch) {
+  BatchSurvey unread;
+  if (!env_.offers_model(batch.rows.model)) {
+    unread.problems.push_back(
+        {"model_not_found",
+         fmt::format("The provided model '{}' is not supported by the Batch API.",
+                     batch.rows.model),
+         "model",
+         {}});
+    co_return unread;
+  }
+  INFERQ_CO_ASSIGN(const blob::BlobId lines, co_await MakeLines(batch, &unread.problems));
+  if (lines == 0) co_return unread;
+  env_.refs.Hold(lines);
+  batch.input_blob = lines;
+  auto survey = co_await Survey(std::move(batch));
+  if (survey && survey->index != 0) {
+    survey->input = lines;
+  } else {
+    env_.refs.Drop(lines);
+  }
+  co_return survey;
+}
+
+// @return the blob with the lines; 0 when there are problems, or the batch is not wanted any more.
+Awaitable<Result<blob::BlobId>> Batches::MakeLines(BatchRecord batch,
+                                                   std::vector<model::BatchProblem>* problems) {
+  auto open = [blobs = env_.blobs, blob = batch.input_blob, source = RowSource(batch),
+               limits = RowLines::Limits{.lines = env_.options.max_lines,
+                                         .problems = env_.options.max_problems}] {
+    return RowLines::Open(blobs, blob, source, limits);
+  };
+  auto rows = co_await env_.runtime.RunBlocking(runtime::kAnyLane, std::move(open));
+  Result<bool> more = true;
+  while (rows && more && *more && StillIn(batch.id, BatchStatus::kValidating)) {
+    auto step = [r = rows->get()] { return r->Step(kLookAtOnce); };
+    more = co_await env_.runtime.RunBlocking(runtime::kAnyLane, step);
+  }
+  if (rows && more && !*more) {
+    auto finish = [r = rows->get()] { return r->Finish(); };
+    auto lines = co_await env_.runtime.RunBlocking(runtime::kAnyLane, finish);
+    *problems = std::move((*rows)->problems());
+    co_return lines;
+  }
+  if (rows) {
+    auto abandon = [r = rows->get()] { return r->Abandon(); };
+    INFERQ_CO_TRY(co_await env_.runtime.RunBlocking(runtime::kAnyLane, abandon));
+    *problems = std::move((*rows)->problems());
+  }
+  base::Error error =
+      rows ? (more ? base::Error(Code::kCancelled, "not wanted") : more.error()) : rows.error();
+  bool is_clients = error.code() == Code::kInvalidArgument;
+  if (!is_clients && error.code() != Code::kCancelled) co_return std::unexpected(std::move(error));
+  if (is_clients) problems->push_back({"invalid_request", error.message(), error.param(), {}});
+  co_return blob::BlobId{0};
+}
+
+// Any thread.
+ImageRule Batches::RuleOfImages(const std::string& tenant) const {
+  return [images = env_.images, tenant](std::span<const std::string> ids, uint64_t size) {
+    return ImageProblem(*images, tenant, ids, size);
+  };
+}
+
 // Reads the whole file, or as far as it is wanted.
 Awaitable<Result<BatchSurvey>> Batches::Survey(BatchRecord batch) {
   BatchSurvey unread;
@@ -414,6 +498,7 @@ Awaitable<Result<BatchSurvey>> Batches::Survey(BatchRecord batch) {
   auto open = [blobs = env_.blobs, blob = batch.input_blob,
                rules = BatchRules{.endpoint = *wire::ParseEndpoint(batch.endpoint),
                                   .offers_model = env_.offers_model,
+                                  .image_problem = RuleOfImages(batch.tenant),
                                   .max_lines = env_.options.max_lines,
                                   .max_problems = env_.options.max_problems,
                                   .max_bytes = env_.options.batches.bytes,

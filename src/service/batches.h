@@ -17,7 +17,9 @@
 #include "service/blob_refs.h"
 #include "service/creation_rate.h"
 #include "service/ids.h"
+#include "service/image_index.h"
 #include "service/service.h"
+#include "service/webhooks.h"
 
 namespace inferq::service {
 
@@ -29,6 +31,8 @@ struct BatchEnvironment {
   std::shared_ptr<blob::BlobStore> blobs;
   BlobRefs& refs;
   IdMaker& ids;
+  Webhooks& webhooks;
+  std::shared_ptr<const ImageIndex> images;
   const ServiceOptions& options;
   Observer& observer;
   std::function<bool(const std::string& model)> offers_model;  ///< Any thread.
@@ -94,9 +98,14 @@ class Batches {
   Awaitable<void> Drive(std::string id);
   Awaitable<base::Result<>> Advance(model::BatchRecord batch);
   Awaitable<base::Result<>> Validate(model::BatchRecord batch);
+  Awaitable<base::Result<BatchSurvey>> SurveyInput(model::BatchRecord batch);
+  Awaitable<base::Result<BatchSurvey>> SurveyRows(model::BatchRecord batch);
+  Awaitable<base::Result<blob::BlobId>> MakeLines(model::BatchRecord batch,
+                                                  std::vector<model::BatchProblem>* problems);
   Awaitable<base::Result<BatchSurvey>> Survey(model::BatchRecord batch);
   std::optional<model::BatchProblem> OverTokenLimit(const model::BatchRecord& batch,
                                                     const BatchSurvey& survey) const;
+  ImageRule RuleOfImages(const std::string& tenant) const;
   Awaitable<base::Result<>> RunLines(model::BatchRecord batch);
   Awaitable<base::Result<>> SubmitLines(model::BatchRecord batch);
   Awaitable<base::Result<>> SubmitWhenThereIsRoom(model::BatchRecord batch, queue::BatchPlan plan);

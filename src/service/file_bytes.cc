@@ -6,6 +6,12 @@ using base::Code;
 
 namespace {
 
+// By the magic number in front.
+std::string_view CompressionOf(std::string_view text) {
+  if (text.starts_with("\x1F\x8B")) return "gzip";
+  return text.starts_with("\x28\xB5\x2F\xFD") ? "zstd" : "";
+}
+
 base::Error DiskIsFull() {
   return base::Error(Code::kUnavailable, "The disk of the server is full; try again later.")
       .WithRetryAfter(std::chrono::seconds(5));
@@ -35,6 +41,7 @@ BlobUpload::~BlobUpload() {
 
 Awaitable<base::Result<>> BlobUpload::Append(runtime::Runtime& here, std::string bytes) {
   if (*low_on_room_) co_return std::unexpected(DiskIsFull());
+  if (size_ == 0) compression_ = CompressionOf(bytes);
   if (first_ == 0) first_ = FirstByte(bytes);
   uint64_t added = bytes.size();
   auto append = [blobs = blobs_, blob = blob_, text = std::move(bytes)] {

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "blob/blob_store.h"
 #include "service/blob_refs.h"
@@ -35,6 +36,8 @@ class BlobUpload final : public Upload {
   blob::BlobId blob() const { return blob_; }
   /// The first byte that is no white space nor of a byte order mark; 0: there is none.
   char first() const { return first_; }
+  /// What it is compressed with: "gzip", "zstd"; "": nothing that we know.
+  std::string_view compression() const { return compression_; }
   /// Makes the bytes durable. On `home`.
   Awaitable<base::Result<>> Seal();
   /// A record points to it now.
@@ -47,6 +50,7 @@ class BlobUpload final : public Upload {
   LowOnRoom low_on_room_;
   std::atomic<uint64_t> size_ = 0;
   char first_ = 0;
+  std::string_view compression_;
   bool kept_ = false;
 };
 

@@ -1,5 +1,9 @@
 #include "service/files.h"
 
+#include <algorithm>
+
+#include "service/image_index.h"
+
 namespace inferq::service {
 
 using base::Code;
@@ -28,14 +32,34 @@ FileRecord PlaceOf(const FileRecord& file, base::WallTime now) {
   return place;
 }
 
+// By its name, which says that it holds no requests but rows of which a batch makes them.
+bool HoldsRows(std::string_view filename) {
+  constexpr std::string_view kEndings[] = {".csv", ".tsv", ".json"};
+  return std::ranges::any_of(kEndings,
+                             [&](std::string_view ending) { return filename.ends_with(ending); });
+}
+
+base::Error NotJsonLines(std::string_view compression) {
+  std::string message =
+      "Invalid file format for Batch API. Must be .jsonl: one JSON object a line.";
+  if (!compression.empty()) {
+    message += fmt::format(
+        " This file is compressed with {0}: decompress it, or compress the whole request instead "
+        "and "
+        "say so with the header Content-Encoding: {0}.",
+        compression);
+  }
+  return BadUpload(std::move(message));
+}
+
 }  // namespace
 
-base::Result<> CheckContent(std::string_view purpose, uint64_t size, char first) {
-  if (purpose == "batch" && first != '{') {
-    return std::unexpected(
-        BadUpload("Invalid file format for Batch API. Must be .jsonl: one JSON object a line."));
+base::Result<> CheckContent(const ContentLook& content) {
+  const bool rows = HoldsRows(content.filename) && content.compression.empty();
+  if (content.purpose == "batch" && content.first != '{' && !(rows && content.size > 0)) {
+    return std::unexpected(NotJsonLines(content.compression));
   }
-  if (size == 0) return std::unexpected(BadUpload("The file is empty."));
+  if (content.size == 0) return std::unexpected(BadUpload("The file is empty."));
   return {};
 }
 
@@ -55,7 +79,11 @@ Awaitable<base::Result<std::shared_ptr<Upload>>> Files::BeginUpload() {
 Awaitable<base::Result<FileRecord>> Files::FinishUpload(Caller caller, NewFile file,
                                                         std::shared_ptr<Upload> upload) {
   auto bytes = std::static_pointer_cast<BlobUpload>(upload);
-  INFERQ_CO_TRY(CheckContent(file.purpose, bytes->size(), bytes->first()));
+  INFERQ_CO_TRY(CheckContent({.purpose = file.purpose,
+                              .filename = file.filename,
+                              .size = bytes->size(),
+                              .first = bytes->first(),
+                              .compression = bytes->compression()}));
   INFERQ_CO_TRY(co_await bytes->Seal());
   refs_->Hold(bytes->blob());
   FileRecord record;
@@ -105,7 +133,8 @@ base::Result<catalog::Page<FileRecord>> Files::List(const Caller& caller,
                              .limit = request.limit,
                              .order = request.order,
                              .purpose = request.purpose,
-                             .now = runtime_.clock().Wall()});
+                             .now = runtime_.clock().Wall(),
+                             .without = std::string(kBlobPurpose)});
 }
 
 Awaitable<base::Result<>> Files::Delete(Caller caller, std::string id) {

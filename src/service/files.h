@@ -14,9 +14,17 @@
 
 namespace inferq::service {
 
+/// What is seen of a file's bytes while they come.
+struct ContentLook {
+  std::string_view purpose;
+  std::string_view filename;
+  uint64_t size = 0;
+  char first = 0;                  ///< See FirstByte.
+  std::string_view compression{};  ///< See BlobUpload.
+};
 /// Whether a file of `size` bytes may have the purpose. `first`: see BlobUpload::first.
 /// kInvalidArgument (param "file"): it is empty, or for batches and no JSON lines.
-base::Result<> CheckContent(std::string_view purpose, uint64_t size, char first);
+base::Result<> CheckContent(const ContentLook& content);
 
 /// The files of all tenants: names in the catalog, bytes in the blob store.
 ///

@@ -26,6 +26,8 @@ class Observer {
   virtual void FileDeleted(const model::FileRecord&) {}
   /// Made, or in another state.
   virtual void BatchMoved(const model::BatchRecord&) {}
+  /// An endpoint was told that a batch has ended, or could not be.
+  virtual void WebhookAttempted(const std::string& /*batch*/, const model::WebhookDelivery&) {}
   virtual void AttemptEnded(const queue::ClaimedTask&, const Attempt&) {}
   virtual void TasksSubmitted(const Caller&, uint64_t /*count*/) {}
   /// By an external worker, and started.

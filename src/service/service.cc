@@ -240,6 +240,27 @@ Awaitable<Result<UploadView>> Service::CancelUpload(Caller caller, std::string i
   co_return impl_->Checked(*station, co_await station->uploads().Cancel(caller, id));
 }
 
+Awaitable<Result<FileRecord>> Service::PutBlob(Caller caller, std::string bytes) {
+  INFERQ_CO_ASSIGN(auto station, impl_->OpenForMore());
+  co_return impl_->Checked(*station, co_await station->images().Put(caller, std::move(bytes)));
+}
+
+Awaitable<Result<FileRecord>> Service::GetBlob(Caller caller, std::string id) {
+  INFERQ_CO_ASSIGN(auto station, impl_->Open());
+  co_return station->images().Get(caller, id);
+}
+
+Awaitable<Result<catalog::Page<FileRecord>>> Service::ListBlobs(Caller caller, std::string after,
+                                                                uint32_t limit) {
+  INFERQ_CO_ASSIGN(auto station, impl_->Open());
+  co_return station->images().List(caller, after, limit);
+}
+
+Awaitable<Result<>> Service::DeleteBlob(Caller caller, std::string id) {
+  INFERQ_CO_ASSIGN(auto station, impl_->Open());
+  co_return impl_->Checked(*station, co_await station->images().Delete(caller, id));
+}
+
 Awaitable<Result<BatchView>> Service::CreateBatch(Caller caller, NewBatch batch) {
   INFERQ_CO_ASSIGN(auto station, impl_->OpenForMore());
   co_return impl_->Checked(*station, co_await station->batches().Create(caller, batch));
@@ -279,6 +300,13 @@ Awaitable<Result<BatchView>> Service::RetryBatch(Caller caller, std::string id) 
 Awaitable<Result<ResultsPage>> Service::ReadResults(Caller caller, ResultsRequest request) {
   INFERQ_CO_ASSIGN(auto station, impl_->Open());
   co_return impl_->Checked(*station, co_await station->results().Read(caller, request));
+}
+
+Awaitable<Result<catalog::Page<wire::DeliveryObject>>> Service::ListDeliveries(Caller caller,
+                                                                               std::string after,
+                                                                               uint32_t limit) {
+  INFERQ_CO_ASSIGN(auto station, impl_->Open());
+  co_return station->webhooks().List(caller, after, limit);
 }
 
 Awaitable<Result<std::shared_ptr<Answer>>> Service::Generate(Caller caller, OnlineRequest request) {

@@ -21,12 +21,15 @@
 #include "queue/queue.h"
 #include "runtime/runtime.h"
 #include "service/batch_estimate.h"
+#include "service/blob_limits.h"
 #include "service/caller.h"
 #include "service/observer.h"
 #include "service/result_offset.h"
+#include "service/webhook_types.h"
 #include "wire/batch_extension.h"
 #include "wire/task_create.h"
 #include "wire/task_object.h"
+#include "wire/webhook_object.h"
 #include "wire/worker_answers.h"
 #include "wire/worker_calls.h"
 
@@ -88,6 +91,8 @@ struct ServiceOptions {
   uint64_t min_free_bytes = 64u << 20;    ///< Less room on the disk: nothing new is taken.
   base::Micros room_check{2'000'000};     ///< How often the room is looked at.
   WorkerLimits workers{};
+  WebhookOptions webhooks{};
+  BlobLimits blobs{};  ///< Of each tenant.
 };
 
 /// Makes the parts that differ between the real world and simulation.
@@ -100,7 +105,8 @@ struct ServiceEnvironment {
   std::function<std::unique_ptr<catalog::Catalog>(const std::string& path)> make_catalog;
   /// Bytes left on the disk of the store; any thread. Null: not looked at.
   std::function<base::Result<uint64_t>()> free_bytes;
-  uint64_t seed = 1;  ///< Of ids.
+  PostWebhook post_webhook{};  ///< Needed where there are endpoints.
+  uint64_t seed = 1;           ///< Of ids.
   Observer* observer = &IgnoreEvents();
 };
 
@@ -162,6 +168,7 @@ struct FileList {
 
 struct NewBatch {
   std::string input_file_id;
+  model::RowInput rows{};         ///< Where the file holds rows.
   std::string endpoint;           ///< One that is supported (the gateway checks).
   std::string completion_window;  ///< kInvalidArgument, param completion_window, when not taken.
   std::vector<std::pair<std::string, std::string>> metadata;
@@ -354,6 +361,17 @@ class Service {
                                                      UploadCompletion call);
   Awaitable<base::Result<UploadView>> CancelUpload(Caller caller, std::string id);
 
+  // Images that requests name. A tenant's own only.
+
+  /// kInvalidArgument: no image. kResourceExhausted: as many as may be kept.
+  Awaitable<base::Result<model::FileRecord>> PutBlob(Caller caller, std::string bytes);
+  Awaitable<base::Result<model::FileRecord>> GetBlob(Caller caller, std::string id);
+  Awaitable<base::Result<catalog::Page<model::FileRecord>>> ListBlobs(Caller caller,
+                                                                      std::string after,
+                                                                      uint32_t limit);
+  /// kFailedPrecondition: a batch that lives may need it.
+  Awaitable<base::Result<>> DeleteBlob(Caller caller, std::string id);
+
   // Batches. A tenant's own only.
 
   /// With the key of an earlier call: its batch, or kAlreadyExists when that had other parameters.
@@ -375,6 +393,11 @@ class Service {
   Awaitable<base::Result<BatchView>> RetryBatch(Caller caller, std::string id);
   /// Also while it runs (batch_results.h).
   Awaitable<base::Result<ResultsPage>> ReadResults(Caller caller, ResultsRequest request);
+
+  /// What was told of their ends, newest batches first.
+  Awaitable<base::Result<catalog::Page<wire::DeliveryObject>>> ListDeliveries(Caller caller,
+                                                                              std::string after,
+                                                                              uint32_t limit);
 
   // Online requests.
 

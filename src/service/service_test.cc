@@ -572,6 +572,19 @@ TEST_F(ServiceTest, ADiskThatFailsEndsTheService) {
   EXPECT_TRUE(process.sim().RunUntil([&] { return process.ended(); }, 1h) || disk_.fault_struck());
 }
 
+TEST_F(ServiceTest, ACompressedFileIsRefusedWithAHint) {
+  Process process(disk_, {});
+  ASSERT_TRUE(process.Start());
+  for (const char* compressed : {"\x1F\x8B\x08...", "\x28\xB5\x2F\xFD..."}) {
+    auto stored = process.UploadText(kAnn, compressed);
+    ASSERT_FALSE(stored);
+    EXPECT_EQ(stored.error().param(), "file");
+    EXPECT_THAT(stored.error().message(),
+                ::testing::AllOf(HasSubstr(".jsonl"), HasSubstr("Content-Encoding: ")));
+  }
+  EXPECT_TRUE(process.UploadText(kAnn, "\x1F\x8B\x08...", "user_data"));
+}
+
 TEST_F(ServiceTest, AFileIsDeletedWhenItsTimeIsOver) {
   Process process(disk_, {});
   ASSERT_TRUE(process.Start());

@@ -4,6 +4,7 @@
 #include "service/answer_line.h"
 #include "service/line_index.h"
 #include "wire/batch_line.h"
+#include "wire/image_blobs.h"
 
 namespace inferq::service {
 
@@ -37,6 +38,7 @@ Awaitable<Result<>> Station::Serve() {
     env_.observer->StoreOpened();
     on_change_();
     StartHosts();
+    webhooks_->Resume();
     batches_->Resume();
     scope_.Spawn(Housekeep());
     while (!drain_until_ && !failure_) {
@@ -93,8 +95,12 @@ Awaitable<Result<>> Station::Open() {
                                                          .limits = options_.uploads,
                                                          .low_on_room = low_on_room_,
                                                          .observer = *env_.observer});
+  images_ =
+      std::make_unique<ImageBlobs>(runtime, *catalog_, blobs_, refs_, low_on_room_, options_.blobs);
   online_ = std::make_unique<Online>(runtime, *queue_,
                                      Online::Options{.max_attempts = options_.max_attempts}, wake);
+  webhooks_ = std::make_unique<Webhooks>(runtime, *catalog_, options_.webhooks, env_.post_webhook,
+                                         *env_.observer, env_.seed);
   batches_ = std::make_unique<Batches>(
       BatchEnvironment{.runtime = runtime,
                        .catalog = *catalog_,
@@ -102,6 +108,8 @@ Awaitable<Result<>> Station::Open() {
                        .blobs = blobs_,
                        .refs = *refs_,
                        .ids = ids_,
+                       .webhooks = *webhooks_,
+                       .images = images_->index(),
                        .options = options_,
                        .observer = *env_.observer,
                        .offers_model = offers,
@@ -112,6 +120,7 @@ Awaitable<Result<>> Station::Open() {
   for (const auto& [tenant, policy] : options_.tenants) queue_->SetTenant(tenant, policy);
   files_->Adopt();
   uploads_->Adopt();
+  images_->Adopt();
   batches_->Adopt();
   INFERQ_CO_TRY(co_await batches_->Readjust());
   INFERQ_CO_TRY(co_await refs_->Sweep());
@@ -189,6 +198,7 @@ Awaitable<void> Station::Close() {
   for (auto& [name, host] : hosts_) host->Drain(failure_ ? now : drain_until_.value_or(now));
   if (uploads_) uploads_->Stop();
   if (batches_) co_await batches_->Stop();
+  if (webhooks_) co_await webhooks_->Stop();
   if (failure_ && online_) co_await online_->Stop(*failure_);
   co_await scope_.Join();
   base::Error stopping(Code::kUnavailable, "The server is stopping; try again soon.");
@@ -261,7 +271,21 @@ std::vector<std::string> Station::troubles() const {
   return all;
 }
 
+// Images that a request names come in here, for the time that it runs.
 Awaitable<Result<Work>> Station::Load(queue::ClaimedTask task) {
+  std::string tenant = task.spec.tenant;
+  INFERQ_CO_ASSIGN(Work work, co_await LoadRequest(std::move(task)));
+  if (!wire::MayNameBlobs(work.request.body)) co_return work;
+  auto show = [index = images_->index(), blobs = blobs_, tenant = std::move(tenant),
+               body = std::move(work.request.body)]() mutable {
+    return WithImages(*index, *blobs, tenant, std::move(body));
+  };
+  INFERQ_CO_ASSIGN(work.request.body,
+                   co_await env_.runtime.RunBlocking(runtime::kAnyLane, std::move(show)));
+  co_return work;
+}
+
+Awaitable<Result<Work>> Station::LoadRequest(queue::ClaimedTask task) {
   if (task.spec.ephemeral) co_return co_await online_->Load(std::move(task));
   if (Tasks::Owns(task.spec)) co_return co_await tasks_->Load(std::move(task));
   auto read = [blobs = blobs_, payload = task.spec.payload] { return blobs->Read(payload); };

@@ -12,12 +12,14 @@
 #include "service/blob_refs.h"
 #include "service/files.h"
 #include "service/ids.h"
+#include "service/image_blobs.h"
 #include "service/model_host.h"
 #include "service/online.h"
 #include "service/result_log.h"
 #include "service/service.h"
 #include "service/tasks.h"
 #include "service/uploads.h"
+#include "service/webhooks.h"
 #include "service/workers.h"
 
 namespace inferq::service {
@@ -50,11 +52,13 @@ class Station final : private TaskHandler {
 
   Files& files() { return *files_; }
   Uploads& uploads() { return *uploads_; }
+  ImageBlobs& images() { return *images_; }
   Batches& batches() { return *batches_; }
   BatchResults& results() { return *batch_results_; }
   Online& online() { return *online_; }
   Tasks& tasks() { return *tasks_; }
   Workers& workers() { return *workers_; }
+  Webhooks& webhooks() { return *webhooks_; }
 
  private:
   Awaitable<base::Result<>> Open();
@@ -67,6 +71,8 @@ class Station final : private TaskHandler {
   Awaitable<void> ForgetOldRecords();
   Awaitable<void> ReclaimLogs();
   void WakeModel(const std::string& model);
+
+  Awaitable<base::Result<Work>> LoadRequest(queue::ClaimedTask task);
 
   // TaskHandler: to the use case that the task belongs to.
   Awaitable<base::Result<Work>> Load(queue::ClaimedTask task) override;
@@ -95,7 +101,9 @@ class Station final : private TaskHandler {
   std::unique_ptr<ResultLog> requests_;
   std::unique_ptr<Files> files_;
   std::unique_ptr<Uploads> uploads_;
+  std::unique_ptr<ImageBlobs> images_;
   std::unique_ptr<Online> online_;
+  std::unique_ptr<Webhooks> webhooks_;
   std::unique_ptr<Batches> batches_;
   std::unique_ptr<BatchResults> batch_results_;
   std::unique_ptr<Tasks> tasks_;

@@ -229,7 +229,12 @@ Awaitable<Result<UploadView>> Uploads::Join(Caller caller, UploadRecord upload,
                    co_await PutTogether(std::move(parts), !call.md5.empty()));
   blob::BlobId made = joined.blob;
   Result<> good = CheckSum(call, joined.md5);
-  if (good) good = CheckContent(upload.purpose, joined.bytes, joined.first);
+  if (good) {
+    good = CheckContent({.purpose = upload.purpose,
+                         .filename = upload.filename,
+                         .size = joined.bytes,
+                         .first = joined.first});
+  }
   env_.refs.Hold(made);
   if (good) good = co_await Finish(caller, std::move(upload), std::move(joined), HashOf(call));
   if (!good) {

@@ -4,6 +4,8 @@
 #include <array>
 
 #include "model/task.h"
+#include "wire/batch_inline.h"
+#include "wire/batch_rows.h"
 #include "wire/fields.h"
 #include "wire/file_object.h"
 #include "wire/locality.h"
@@ -13,9 +15,9 @@ namespace inferq::wire {
 namespace {
 
 constexpr std::string_view kKeyParameter = "idempotency_key";
-constexpr std::array<std::string_view, 8> kParameters = {
-    "input_file_id",        "endpoint", "completion_window", "metadata",
-    "output_expires_after", "priority", "deadline",          kKeyParameter};
+constexpr std::array<std::string_view, 14> kParameters = {
+    "input_file_id",     "requests", "input_format",         "template", "system",   "model",      "body", "endpoint",
+    "completion_window", "metadata", "output_expires_after", "priority", "deadline", kKeyParameter};
 
 size_t Characters(std::string_view utf8) {
   return static_cast<size_t>(
@@ -48,6 +50,26 @@ ApiResult<Endpoint> ReadEndpoint(JsonValue object) {
   INFERQ_ASSIGN(std::string path, RequiredString(object, "endpoint"));
   if (auto endpoint = ParseEndpoint(path)) return *endpoint;
   return std::unexpected(InvalidValue("endpoint", path, SupportedEndpoints()));
+}
+
+// A file, or the requests themselves.
+ApiResult<> ReadInput(JsonValue object, BatchCreate& batch) {
+  auto requests = Given(object, "requests");
+  if (requests && Given(object, "input_file_id")) {
+    return std::unexpected(
+        BadRequest("Give either 'input_file_id' or 'requests': a batch has one input.", "requests",
+                   "mutually_exclusive_parameters"));
+  }
+  if (!requests) {
+    INFERQ_ASSIGN(batch.input_file_id, RequiredString(object, "input_file_id"));
+    return {};
+  }
+  if (!batch.rows.format.empty()) {
+    return std::unexpected(BadRequest("'requests' are no rows: 'input_format' is for a file.",
+                                      "input_format", "mutually_exclusive_parameters"));
+  }
+  INFERQ_ASSIGN(batch.input_lines, InlineLines(*requests, EndpointPath(batch.endpoint)));
+  return {};
 }
 
 ApiError TooLong(const std::string& param, size_t max, size_t got) {
@@ -203,9 +225,12 @@ ApiResult<BatchCreate> ParseBatchCreate(std::string_view body, std::string_view 
   INFERQ_ASSIGN(JsonValue object, ParseBodyObject(body));
   INFERQ_TRY(RefuseUnknown(object));
   BatchCreate batch;
-  INFERQ_ASSIGN(batch.input_file_id, RequiredString(object, "input_file_id"));
+  // The file is asked for first, as clients are used to; requests need to know the endpoint.
+  if (!Given(object, "requests")) INFERQ_TRY(ReadInput(object, batch));
   INFERQ_ASSIGN(batch.endpoint, ReadEndpoint(object));
   INFERQ_ASSIGN(batch.completion_window, RequiredString(object, "completion_window"));
+  INFERQ_ASSIGN(batch.rows, ReadRowInput(object));
+  if (Given(object, "requests")) INFERQ_TRY(ReadInput(object, batch));
   if (auto metadata = Given(object, "metadata")) {
     INFERQ_ASSIGN(batch.metadata, ParseMetadata(*metadata));
   }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "model/batch.h"
+#include "model/row_input.h"
 #include "wire/api_error.h"
 #include "wire/chat.h"
 
@@ -21,7 +22,9 @@ inline constexpr size_t kMaxBatchKey = 128;       ///< Bytes of an idempotency k
 /// The body of a batch's creation, checked. Whether the window is offered is not: the service
 /// knows.
 struct BatchCreate {
-  std::string input_file_id;
+  std::string input_file_id;  ///< "" where `input_lines` stand for a file.
+  std::string input_lines{};  ///< Of the parameter `requests` (batch_inline.h).
+  model::RowInput rows{};     ///< Where the file holds rows (batch_rows.h).
   Endpoint endpoint = Endpoint::kChatCompletions;
   std::string completion_window;
   std::vector<std::pair<std::string, std::string>> metadata{};

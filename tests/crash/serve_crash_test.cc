@@ -1,9 +1,11 @@
 // The service over a disk that loses what was not synced: the power goes at every operation of
 // upload, create, validate, run and finalize in turn. Whatever was acknowledged must be there
-// afterwards, each line exactly once, and nothing left over.
+// afterwards, each line exactly once, the end told to its webhook, and nothing left over.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <set>
 
 #include "blob/dir_blob_store.h"
 #include "service/testing/serve_world.h"
@@ -24,7 +26,28 @@ struct Ledger {
   std::optional<std::string> file;
   std::optional<std::string> batch;
   std::optional<BatchView> finished;
+  std::set<std::string> told;  // ids of events
 };
+
+Awaitable<base::Result<int>> Told(std::set<std::string>* told, std::string id) {
+  told->insert(std::move(id));
+  co_return 200;
+}
+
+// With a webhook that notes what it is told.
+Process::Options Options(uint64_t seed, Ledger& ledger) {
+  Process::Options options{.seed = seed};
+  options.adjust = [](ServiceOptions& service) {
+    service.webhooks.endpoints = {{.url = "https://a.example/",
+                                   .tenant = "",
+                                   .events = {model::BatchStatus::kCompleted},
+                                   .secret = "whsec_x"}};
+  };
+  options.post_webhook = [told = &ledger.told](runtime::Runtime&) -> PostWebhook {
+    return [told](const WebhookCall& call) { return Told(told, call.id); };
+  };
+  return options;
+}
 
 // Does what is left to do. @return false when the service went away.
 bool DoTheRest(Process& process, Ledger& ledger) {
@@ -70,6 +93,8 @@ void CheckFinished(Process& process, const Ledger& ledger) {
   auto input = process.ReadFile(caller, *ledger.file);
   ASSERT_TRUE(input) << input.error().message();
   EXPECT_EQ(*input, ChatLines(kLines));
+  process.sim().RunFor(std::chrono::seconds(10));
+  EXPECT_EQ(ledger.told, std::set{wire::EventId(*ledger.batch)});
 }
 
 // Every sealed blob belongs to a file that a tenant can see. @return how many files there are.
@@ -93,7 +118,7 @@ void CrashEverywhere(CrashMode mode) {
     disk.CrashAtOperation(n);
     bool crashed = false;
     {
-      Process process(disk, {.seed = n});
+      Process process(disk, Options(n, ledger));
       DoTheRest(process, ledger);
       crashed = disk.crashed();
     }
@@ -102,11 +127,11 @@ void CrashEverywhere(CrashMode mode) {
       return;
     }
     disk.Crash(rng, mode);
-    Process process(disk, {.seed = n + 1'000'000});
+    Process process(disk, Options(n + 1'000'000, ledger));
     ASSERT_TRUE(DoTheRest(process, ledger));
     ASSERT_NO_FATAL_FAILURE(CheckFinished(process, ledger));
     ASSERT_TRUE(process.Stop());
-    Process last(disk, {.seed = n + 2'000'000});  // collects what the crash left
+    Process last(disk, Options(n + 2'000'000, ledger));  // collects what the crash left
     ASSERT_TRUE(last.Start());
     ASSERT_NO_FATAL_FAILURE(CheckFinished(last, ledger));
     ASSERT_NO_FATAL_FAILURE(CheckNothingLeftOver(disk, last));

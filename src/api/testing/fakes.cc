@@ -263,8 +263,11 @@ Awaitable<Result<service::BatchView>> FakeUseCases::CreateBatch(runtime::Runtime
                                                                 service::Caller who,
                                                                 service::NewBatch batch) {
   INFERQ_CO_TRY(Note(std::move(who)));
+  if (fail_create) co_return std::unexpected(*fail_create);
   new_batch = std::move(batch);
-  co_return View("batch_new");
+  service::BatchView view = View("batch_new");
+  view.record.input_file_id = batch_input.empty() ? new_batch->input_file_id : batch_input;
+  co_return view;
 }
 
 Awaitable<Result<service::BatchView>> FakeUseCases::GetBatch(runtime::Runtime& /*here*/,
@@ -329,6 +332,45 @@ Awaitable<Result<service::ResultsPage>> FakeUseCases::ReadResults(runtime::Runti
   if (pages.empty()) co_return Fail(Code::kUnavailable, "stopping");
   service::ResultsPage page = pages.front();
   pages.pop_front();
+  co_return page;
+}
+
+Awaitable<Result<model::FileRecord>> FakeUseCases::PutBlob(runtime::Runtime& /*here*/,
+                                                           service::Caller who, std::string bytes) {
+  INFERQ_CO_TRY(Note(std::move(who)));
+  uploaded = std::move(bytes);
+  co_return File("blob:sha256:1", uploaded.size());
+}
+
+Awaitable<Result<model::FileRecord>> FakeUseCases::GetBlob(runtime::Runtime& /*here*/,
+                                                           service::Caller who, std::string which) {
+  INFERQ_CO_TRY(Note(std::move(who), which));
+  co_return File(which, 3);
+}
+
+Awaitable<Result<catalog::Page<model::FileRecord>>> FakeUseCases::ListBlobs(
+    runtime::Runtime& /*here*/, service::Caller who, std::string behind, uint32_t most) {
+  INFERQ_CO_TRY(Note(std::move(who)));
+  after = std::move(behind);
+  limit = most;
+  co_return catalog::Page<model::FileRecord>{
+      .records = {File("blob:sha256:2", 2), File("blob:sha256:1", 1)}, .has_more = has_more};
+}
+
+Awaitable<Result<>> FakeUseCases::DeleteBlob(runtime::Runtime& /*here*/, service::Caller who,
+                                             std::string which) {
+  co_return Note(std::move(who), std::move(which));
+}
+
+Awaitable<Result<catalog::Page<wire::DeliveryObject>>> FakeUseCases::ListDeliveries(
+    runtime::Runtime& /*here*/, service::Caller who, std::string behind, uint32_t most) {
+  INFERQ_CO_TRY(Note(std::move(who)));
+  after = std::move(behind);
+  limit = most;
+  catalog::Page<wire::DeliveryObject> page;
+  for (const char* delivery : {"evt_2-0", "evt_1-0"})
+    page.records.push_back({.id = delivery, .batch_id = "batch_1"});
+  page.has_more = has_more;
   co_return page;
 }
 

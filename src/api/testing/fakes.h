@@ -79,7 +79,9 @@ class FakeUseCases final : public UseCases {
   std::map<std::string, std::string> contents;  ///< By file id; the file's other fields are fixed.
   std::optional<base::Error> fail;              ///< Of every call from now on.
   std::optional<base::Error> fail_append;
-  size_t readable_bytes = SIZE_MAX;  ///< Reads behind this fail.
+  std::optional<base::Error> fail_create;  ///< Of batches.
+  std::string batch_input;                 ///< Of every batch that is made; "": what was asked for.
+  size_t readable_bytes = SIZE_MAX;        ///< Reads behind this fail.
   bool has_more = false;
   std::deque<AnswerStep> steps;
   service::TaskView task;  ///< Of every call that answers with one.
@@ -173,6 +175,18 @@ class FakeUseCases final : public UseCases {
                                                          std::string which) override;
   Awaitable<base::Result<service::ResultsPage>> ReadResults(
       runtime::Runtime& here, service::Caller who, service::ResultsRequest request) override;
+  Awaitable<base::Result<model::FileRecord>> PutBlob(runtime::Runtime& here, service::Caller who,
+                                                     std::string bytes) override;
+  Awaitable<base::Result<model::FileRecord>> GetBlob(runtime::Runtime& here, service::Caller who,
+                                                     std::string which) override;
+  Awaitable<base::Result<catalog::Page<model::FileRecord>>> ListBlobs(runtime::Runtime& here,
+                                                                      service::Caller who,
+                                                                      std::string behind,
+                                                                      uint32_t most) override;
+  Awaitable<base::Result<>> DeleteBlob(runtime::Runtime& here, service::Caller who,
+                                       std::string which) override;
+  Awaitable<base::Result<catalog::Page<wire::DeliveryObject>>> ListDeliveries(
+      runtime::Runtime& here, service::Caller who, std::string behind, uint32_t most) override;
   Awaitable<base::Result<std::shared_ptr<service::Answer>>> Generate(
       runtime::Runtime& here, service::Caller who, service::OnlineRequest request) override;
 

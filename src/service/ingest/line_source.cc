@@ -11,6 +11,7 @@
 #include "service/ingest/recognise.h"
 #include "service/ingest/row.h"
 #include "wire/batch_line.h"
+#include "wire/image_blobs.h"
 
 namespace inferq::ingest {
 
@@ -89,6 +90,15 @@ struct Items {
   }
 };
 
+std::vector<std::string> BlobsOf(std::string_view text, wire::JsonValue body) {
+  std::vector<std::string> ids;
+  if (!wire::MayNameBlobs(text)) return ids;
+  for (wire::BlobReference& reference : wire::FindBlobReferences(body)) {
+    ids.push_back(std::move(reference.id));
+  }
+  return ids;
+}
+
 /// Batch lines, one per line or in an array.
 class BatchSource final : public SourceBase {
  public:
@@ -109,6 +119,7 @@ class BatchSource final : public SourceBase {
     Line line{.number = raw->number, .offset = raw->offset, .length = raw->length};
     if (options().survey) {
       line.survey = wire::SurveyPrompt(parsed->body);
+      line.blobs = BlobsOf(raw->text, parsed->body);
     } else {
       line.json = Text(*raw, *parsed);
     }

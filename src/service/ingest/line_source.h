@@ -74,6 +74,7 @@ struct Line {
   std::string
       model{};  ///< Of batch lines: the body's model; empty where the default stands for it.
   wire::PromptSurvey survey{};         ///< Only with SourceOptions::survey.
+  std::vector<std::string> blobs{};    ///< The same: stored images that the body names.
   std::vector<std::string> columns{};  ///< The row's values in the order of LineSource::columns().
 };
 

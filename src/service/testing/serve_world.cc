@@ -45,6 +45,7 @@ Process::Process(inferq::testing::SimDisk& disk, Options options)
             return catalog::MakeSqliteCatalog(sim_, {.path = path, .vfs = vfs_.name()});
           },
       .free_bytes = options.free_bytes,
+      .post_webhook = options.post_webhook ? options.post_webhook(sim_) : PostWebhook{},
       .seed = options.seed};
   ServiceOptions service;
   service.directory = "/data";

@@ -35,6 +35,7 @@ class Process {
     uint64_t max_live_tasks = 10'000'000;
     std::function<void(ServiceOptions&)> adjust = [](ServiceOptions&) {};
     std::function<base::Result<uint64_t>()> free_bytes{};
+    std::function<PostWebhook(runtime::Runtime&)> post_webhook{};
   };
   Process(inferq::testing::SimDisk& disk, Options options);
   ~Process();
