@@ -1,4 +1,6 @@
-"""Runs `inferq serve` the way an operator does, and talks to it over HTTP. Standard library only."""
+"""Runs `inferq serve` the way an operator does, and talks to it over HTTP.
+
+Every answer is held against docs/api/openapi.yaml (description.py)."""
 
 import http.client
 import json
@@ -8,6 +10,7 @@ import threading
 import time
 import urllib.parse
 
+import description
 from harness import INFERQ, Case, kill, wait_for
 
 MULTIPART = "inferq-e2e-boundary"
@@ -42,9 +45,12 @@ class Server:
                 headers = {"Content-Type": "application/json", **(headers or {})}
             connection.request(method, path, body=body, headers=headers or {})
             response = connection.getresponse()
-            return Answer(response.status, response.getheaders(), response.read())
+            answer = Answer(response.status, response.getheaders(), response.read())
         finally:
             connection.close()
+        if port is None:  # the operators' address is not described
+            description.of_server().check(method, path, body, answer.status, answer.headers, answer.body)
+        return answer
 
     def upload(self, text, purpose="batch", filename="input.jsonl", headers=None):
         data = text if isinstance(text, bytes) else text.encode()
