@@ -6,9 +6,12 @@ stands for anything; in a command for the rest of what was last shown behind the
 Line breaks inside an answer are for the reader.
 """
 
+import os
 import pathlib
 import re
+import signal
 import subprocess
+import threading
 import unittest
 
 from serve_harness import ServeCase
@@ -21,6 +24,7 @@ ELIDED = re.compile(r'((?:"\w+":")?)((?:file-|batch_|task_|upload_|resp_)?)…')
 MODELS = ("pretend", "glm-4-9b")  # a page has those that it names
 MODEL = '[[model]]\nname = "{}"\nfake = true\nttft = "1ms"\nitl = "0ms"\n'
 END = "--end-of-command--"
+LONGEST_COMMAND = 60  # seconds
 
 
 def steps_of(text):
@@ -64,16 +68,24 @@ class Shell:
 
     def __init__(self, directory):
         self.process = subprocess.Popen(["bash"], cwd=directory, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True)
+                                        stderr=subprocess.DEVNULL, text=True, start_new_session=True)
 
     def run(self, command):
-        """Standard output and exit code."""
+        """Standard output and exit code. A command that takes too long ends the shell."""
+        watchdog = threading.Timer(LONGEST_COMMAND, os.killpg, (self.process.pid, signal.SIGKILL))
+        watchdog.start()
+        try:
+            return self._run(command)
+        finally:
+            watchdog.cancel()
+
+    def _run(self, command):
         self.process.stdin.write(f"{command}\necho; echo {END} $?\n")
         self.process.stdin.flush()
         lines = []
         while not (line := self.process.stdout.readline()).startswith(END):
             if not line:
-                raise AssertionError(f"the shell ended: {self.process.stderr.read()}")
+                raise AssertionError(f"the shell ended at: {command}")
             lines.append(line)
         return "".join(lines)[:-1], int(line.split()[1])
 
