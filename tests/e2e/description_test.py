@@ -2,11 +2,15 @@
 
 import json
 import re
+import threading
 import unittest
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import jsonschema
 
 import description
+from watching_proxy import WatchingProxy
 
 METHODS = ("get", "post", "patch", "put", "delete")
 FILE = {"id": "file-1", "object": "file", "bytes": 1, "created_at": 1, "expires_at": None, "filename": "f",
@@ -126,6 +130,37 @@ class Check(unittest.TestCase):
         self.check("POST", "/v1/tasks/cancel", {"cancelled": 0}, request=b'{"kind":"a"}')
         self.refuses("the request that it took", "POST", "/v1/tasks/cancel", {"cancelled": 0}, request=b'{"kin":"a"}')
         self.check("POST", "/v1/tasks/cancel", ERROR, status=400, request=b'{"kin":"a"}')
+
+
+class Proxy(unittest.TestCase):
+    def answer_through(self, body):
+        """What a client gets of a server that answers with `body`, and what the proxy says of it."""
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                for name, value in HEADERS.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            proxy = WatchingProxy(server.server_address[1])
+            with urllib.request.urlopen(f"http://127.0.0.1:{proxy.port}/v1/models", timeout=30) as answer:
+                got = answer.read()
+            proxy.close()
+            server.shutdown()
+        return got, proxy.problems
+
+    def test_passes_on_what_it_judges(self):
+        good, bad = b'{"object":"list","data":[]}', b'{"object":"list"}'
+        self.assertEqual(self.answer_through(good), (good, []))
+        got, (problem,) = self.answer_through(bad)
+        self.assertEqual(got, bad)
+        self.assertIn("'data' is a required property", problem)
 
 
 if __name__ == "__main__":

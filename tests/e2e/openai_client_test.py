@@ -10,7 +10,6 @@ import unittest
 from answers_test import token_id
 from harness import MAKE_GGUF
 from serve_harness import FAKE, ServeCase
-from watching_proxy import WatchingProxy
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SUITE = pathlib.Path(__file__).with_name("openai_client.mjs")
@@ -23,20 +22,12 @@ def nodes():
 
 
 class OpenAiClient(ServeCase):
-    def watch(self, server):
-        """The port of a proxy in front of the server. What does not fit the description fails the test at its end."""
-        proxy = WatchingProxy(server.port)
-        self.addCleanup(lambda: self.assertGreater(proxy.seen, 0))
-        self.addCleanup(lambda: self.assertEqual(proxy.problems, []))
-        self.addCleanup(proxy.close)
-        return proxy.port
-
     def run_suite(self, path="/v1", key="none", more=""):
         """The suite on each Node, each time on a server with a store of its own."""
         self.assertTrue((ROOT / "node_modules" / "openai").exists(), "run tools/setup.sh: the npm packages are missing")
         for number, node in enumerate(nodes()):
             server = self.start_server("--data", f"data-{number}", config=FAKE + more)
-            done = subprocess.run([node, SUITE, f"http://{server.host}:{self.watch(server)}{path}", "m"], capture_output=True,
+            done = subprocess.run([node, SUITE, self.watched(server, path), "m"], capture_output=True,
                                   text=True, timeout=300, check=False, env={**os.environ, "OPENAI_API_KEY": key})
             self.assertEqual(done.returncode, 0, f"{node}:\n{done.stdout}{done.stderr}")
             self.assertIn("ok errors have their classes", done.stdout)
@@ -63,7 +54,7 @@ class OpenAiClient(ServeCase):
                 for name, bias in (("[sMASK]", 80), ("<|endoftext|>", 100))}
         server = self.start_server(config='[[model]]\nname = "m"\npath = "models/m.gguf"\nthreads = 1\n')
         for node in nodes():
-            done = subprocess.run([node, ANSWERS, f"http://{server.host}:{self.watch(server)}/v1", "m", json.dumps(push)],
+            done = subprocess.run([node, ANSWERS, self.watched(server), "m", json.dumps(push)],
                                   capture_output=True, text=True, timeout=300, check=False)
             self.assertEqual(done.returncode, 0, f"{node}:\n{done.stdout}{done.stderr}")
             self.assertIn("ok a bad schema is named", done.stdout)

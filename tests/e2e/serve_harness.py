@@ -12,6 +12,7 @@ import urllib.parse
 
 import description
 from harness import INFERQ, Case, kill, wait_for
+from watching_proxy import WatchingProxy
 
 MULTIPART = "inferq-e2e-boundary"
 
@@ -129,6 +130,14 @@ class ServeCase(Case):
             self.assertTrue(wait_for(lambda: server.request("GET", "/readyz").status == 200),
                             "it does not get ready")
         return server
+
+    def watched(self, server, path="/v1"):
+        """The server's base URL for clients that are not this one. What does not fit the description fails the test at
+        its end."""
+        proxy = WatchingProxy(server.port)
+        self.addCleanup(lambda: self.assertEqual(proxy.problems, []))
+        self.addCleanup(proxy.close)
+        return f"http://127.0.0.1:{proxy.port}{path}"
 
     def stop_server(self, server, timeout=60):
         """SIGTERM, and the exit code."""

@@ -6,22 +6,27 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import description
+from harness import wait_for
 
 OF_THE_CONNECTION = ("connection", "keep-alive", "transfer-encoding", "content-length", "host")
 
 
 class WatchingProxy:
-    """On a free port of 127.0.0.1 until `close`. `problems` says what did not fit; `seen` counts the answers."""
+    """On a free port of 127.0.0.1 until `close`. `problems` says what did not fit."""
 
     def __init__(self, port):
-        self.problems, self.seen, self._lock = [], 0, threading.Lock()
+        self.problems, self._under_way, self._lock = [], 0, threading.Lock()
         proxy = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def handle_any(self):
-                proxy._pass_on(self, port)
+                proxy._count(1)
+                try:
+                    proxy._pass_on(self, port)
+                finally:
+                    proxy._count(-1)
 
             do_GET = do_HEAD = do_POST = do_PATCH = do_DELETE = do_PUT = handle_any
 
@@ -34,8 +39,14 @@ class WatchingProxy:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def close(self):
+        """Waits for judgements: a client may have its answer before it was judged."""
         self._server.shutdown()
+        wait_for(lambda: self._under_way == 0, timeout=10)
         self._server.server_close()
+
+    def _count(self, change):
+        with self._lock:
+            self._under_way += change
 
     def _pass_on(self, client, port):
         body = read_body(client)
@@ -78,8 +89,6 @@ class WatchingProxy:
         except description.Mismatch as problem:
             with self._lock:
                 self.problems.append(str(problem))
-        with self._lock:
-            self.seen += 1
 
 
 def read_body(client):
