@@ -7,7 +7,7 @@ SHELL := /bin/bash
 JOBS  ?= $(shell nproc)
 # Seeds that `make sim` runs; `make test` runs 20.
 SEEDS ?= 200
-# Minutes that `make soak` kills the server; `make test` has a quarter of one.
+# Minutes that `make soak` kills the server (`make test` has a quarter of one), and that `make fuzz` gives each target.
 MINUTES ?= 10
 # More arguments for `make run`, for example RUN_ARGS=--restart.
 RUN_ARGS ?=
@@ -59,6 +59,10 @@ sim: setup build/release/build.ninja ## Run the simulation with SEEDS=n seeds
 soak: build ## Kill a loaded server over and over for MINUTES=n; nothing may be lost
 	tests/soak/kill_loop.py --minutes $(MINUTES) --json out/kill_loop.json
 
+fuzz: setup build/fuzz/build.ninja ## Fuzz every parser for MINUTES=n each, under sanitizers
+	cmake --build build/fuzz -j $(JOBS) --target fuzz_targets
+	tests/fuzz/run.py --minutes $(MINUTES) --jobs $(JOBS) --out bench/results/fuzz.md
+
 mutants: setup build/release/build.ninja ## Remove each guard of tests/mutations.toml in turn; its test must turn red
 	python3 tools/mutate.py
 
@@ -93,4 +97,4 @@ lint: setup build/dev/build.ninja ## Check format, bans, layers and headers, and
 clean: ## Remove build/ and out/
 	rm -rf build out
 
-.PHONY: help setup build run phone-nano test bench sim soak mutants asan tsan nightly format lint clean
+.PHONY: help setup build run phone-nano test bench sim soak fuzz mutants asan tsan nightly format lint clean

@@ -1,14 +1,15 @@
-// Closed-loop load on one HTTP address: so many connections, each sends its next request when the
-// answer to the last one is there. Beside them, if asked, clients that send a byte a second.
+// Load on one HTTP address: so many connections, each sends its next request when the answer to the
+// last one is there; or, with a rate, when it is meant to be sent, and the time counts from then.
+// Beside them, if asked, clients that send a byte a second.
 //
 // Prints one JSON object: requests, errors, requests a second, and latencies in milliseconds.
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <sstream>
 
+#include "app/bench_stats.h"
 #include "http/asio_dialer.h"
 #include "http/client.h"
 #include "http/url.h"
@@ -30,6 +31,7 @@ struct Options {
   std::string slow_url;
   double seconds = 10;
   double pause_ms = 0;
+  double rate = 0;
 };
 
 class Load {
@@ -39,6 +41,7 @@ class Load {
         dialer_(dialer),
         options_(std::move(options)),
         client_(runtime, dialer, {.max_per_origin = options_.connections}),
+        pace_(options_.rate),
         scope_(runtime) {
     if (!options_.body_file.empty()) {
       std::ifstream file(options_.body_file);
@@ -74,10 +77,12 @@ class Load {
       request.url = options_.url;
       request.body = body_;
       if (!body_.empty()) request.headers.push_back({"Content-Type", "application/json"});
-      base::SteadyTime sent = runtime_.clock().Steady();
+      base::SteadyTime meant = pace_.Next(runtime_.clock().Steady());
+      if (meant >= end_) break;
+      if (options_.rate > 0) co_await runtime_.SleepUntil(meant);
       auto response = co_await client_.Send(std::move(request));
       if (!response || response->head.status >= 300) ++errors_;
-      latencies_.push_back((runtime_.clock().Steady() - sent).count());
+      latencies_.Add(runtime_.clock().Steady() - meant);
       if (options_.pause_ms > 0)
         co_await runtime_.SleepFor(base::Micros(static_cast<int64_t>(options_.pause_ms * 1000)));
     }
@@ -104,18 +109,13 @@ class Load {
   }
 
   void Print() {
-    std::ranges::sort(latencies_);
-    auto at = [this](double part) {
-      if (latencies_.empty()) return 0.0;
-      auto index = static_cast<size_t>(part * static_cast<double>(latencies_.size() - 1));
-      return static_cast<double>(latencies_[index]) / 1000;
-    };
+    auto at = [this](double part) { return latencies_.Percentile(part); };
     double seconds = std::chrono::duration<double>(elapsed_).count();
     fmt::print(
         R"({{"requests":{},"errors":{},"per_s":{:.1f},"p50_ms":{:.3f},"p90_ms":{:.3f},"p99_ms":{:.3f},)"
         R"("max_ms":{:.3f},"slow_open":{},"slow_rounds":{}}})"
         "\n",
-        latencies_.size(), errors_, static_cast<double>(latencies_.size()) / seconds, at(0.5),
+        latencies_.count(), errors_, static_cast<double>(latencies_.count()) / seconds, at(0.5),
         at(0.9), at(0.99), at(1.0), slow_open_, slow_rounds_);
   }
 
@@ -123,11 +123,12 @@ class Load {
   runtime::Dialer& dialer_;
   const Options options_;
   http::Client client_;
+  app::Pace pace_;
   runtime::Scope scope_;
   std::string body_;
   base::SteadyTime end_ = base::SteadyTime::max();
   base::Micros elapsed_{0};
-  std::vector<int64_t> latencies_;
+  app::Latencies latencies_;
   uint64_t errors_ = 0;
   uint64_t slow_now_ = 0;
   uint64_t slow_open_ = 0;
@@ -139,7 +140,7 @@ class Load {
 
 int main(int argc, char** argv) {
   inferq::Options options;
-  CLI::App app("Closed-loop HTTP load; prints one JSON object.", "inferq-bench-http-load");
+  CLI::App app("HTTP load; prints one JSON object.", "inferq-bench-http-load");
   app.add_option("URL", options.url, "Where to send requests")->required();
   app.add_option("--method", options.method, "GET or POST")->capture_default_str();
   app.add_option("--body", options.body_file, "File with the request's JSON body");
@@ -149,6 +150,8 @@ int main(int argc, char** argv) {
   app.add_option("--seconds", options.seconds, "How long")->capture_default_str();
   app.add_option("--pause", options.pause_ms,
                  "Milliseconds between an answer and the next request");
+  app.add_option("--rate", options.rate,
+                 "Requests a second that are meant to be sent, whether or not answers come");
   CLI11_PARSE(app, argc, argv);
   inferq::runtime::AsioRuntime runtime;
   auto dialer = inferq::http::MakeAsioDialer(runtime, {});

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What the server does under load, against the fake engine. Prints Markdown for bench/results/serve.md.
 
-    bench/serve.py [--parts accept,online,slow] [--bin build/release/bin]
+    bench/serve.py [--parts accept,online,slow,small] [--bin build/release/bin]
 
 Each part starts servers of its own in a temporary folder. Compare only figures of one run.
 """
@@ -180,7 +180,69 @@ def slow(binary):
     print(f"\np99 ratios of the pairs: {', '.join(f'{ratio:.2f}' for ratio in ratios)}.\n")
 
 
-PARTS = {"accept": accept, "online": online, "slow": slow}
+class Bare:
+    """A server that is nothing but Beast, and has one answer."""
+
+    def __init__(self, binary, answer, folder):
+        path = pathlib.Path(folder) / "answer.json"
+        path.write_text(json.dumps(answer, separators=(",", ":")))
+        self.process = subprocess.Popen([binary / "inferq-bench-bare-beast", "--answer", path], stdout=subprocess.PIPE, text=True)
+        self.url = self.process.stdout.readline().strip()
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def median(values):
+    return sorted(values)[len(values) // 2]
+
+
+def small_rows(binary, server, path, answer, folder, **options):
+    """Peaks of both in turn, then each at half of the server's peak with an open loop."""
+    bare = Bare(binary, answer, folder)
+    targets = {"inferq": server.url + path, "bare Beast": bare.url + path}
+    try:
+        peaks = {name: [] for name in targets}
+        for _ in range(3):
+            for name, url in targets.items():
+                peaks[name].append(load(binary, url, connections=64, seconds=5, **options))
+        rate = int(median([one["per_s"] for one in peaks["inferq"]]) / 2)
+        half = {name: load(binary, url, connections=64, seconds=10, rate=rate, **options) for name, url in targets.items()}
+    finally:
+        bare.close()
+    for name in targets:
+        peak, at_half = peaks[name], half[name]
+        errors = sum(one["errors"] for one in [*peak, at_half])
+        print(f"| {options.get('method', 'GET')} {path.split('/batch_')[0]} | {name} | {median([one['per_s'] for one in peak]):,.0f} "
+              f"| {median([one['p99_ms'] for one in peak]):.2f} | {rate:,} | {at_half['p50_ms']:.2f} | {at_half['p99_ms']:.2f} "
+              f"| {at_half['max_ms']:.2f} | {errors} |")
+
+
+def small(binary):
+    """Small requests, next to a server that is nothing but Beast."""
+    with tempfile.TemporaryDirectory() as folder:
+        body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 1}
+        body_file, input_file = pathlib.Path(folder) / "body.json", pathlib.Path(folder) / "in.jsonl"
+        body_file.write_text(json.dumps(body))
+        input_file.write_text(line(0, 0))
+        server = Server(binary, config("0ms", "0ms", 256, 0))
+        try:
+            answer = server.call("POST", "/v1/chat/completions", body_file.read_bytes())
+            batch = server.await_status(server.create(server.upload(input_file)), "completed")
+            print("## Small requests, 64 connections, next to a bare Beast server with the same answers\n")
+            print("Fake engine without any delay, answers of one token. Peak: each waits for its answer, median of three runs in turn. "
+                  "Half: at half of inferq's peak, whether or not answers come; times count from when a request is meant to be sent.\n")
+            print("| | server | peak, requests/s | p99 ms at peak | half, requests/s | p50 ms | p99 ms | max ms | errors |")
+            print("| --- | --- | --: | --: | --: | --: | --: | --: | --: |")
+            small_rows(binary, server, "/v1/chat/completions", answer, folder, method="POST", body=body_file)
+            small_rows(binary, server, f"/v1/batches/{batch['id']}", batch, folder)
+            print()
+        finally:
+            server.close()
+
+
+PARTS = {"accept": accept, "online": online, "slow": slow, "small": small}
 
 
 def main():

@@ -56,8 +56,8 @@ BANS = [
 
 # Third-party headers and the folders that own them; everyone else sees our types.
 OWNERS = [
-    ("boost/asio", ("src/runtime/", "src/http/", *TESTS)),
-    ("boost/beast", ("src/http/", *TESTS)),
+    ("boost/asio", ("src/runtime/", "src/http/", "bench/bare_beast.cc", *TESTS)),
+    ("boost/beast", ("src/http/", "bench/bare_beast.cc", *TESTS)),
     ("boost/url", ("src/http/", "src/api/")),
     ("boost/json", ("src/wire/",)),
     ("simdjson", ("src/wire/",)),

@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly packages=(
-  ca-certificates curl git make python3
+  ca-certificates curl git make python3 python3-jsonschema python3-yaml
   cmake ninja-build ccache
   clang-19 lld-19 libclang-rt-19-dev clang-format-19 clang-tidy-19
   libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev

@@ -15,4 +15,7 @@ runtime::Awaitable<base::Result<>> BenchIngest(BenchSession& session);
 /// A server killed with many tasks queued, from its start to its first claim.
 runtime::Awaitable<base::Result<>> BenchRestart(BenchSession& session);
 
+/// Phone agents at a faulty backend, alone and through a server.
+runtime::Awaitable<base::Result<>> BenchAgents(BenchSession& session);
+
 }  // namespace inferq::app

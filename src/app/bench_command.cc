@@ -16,6 +16,7 @@ Examples:
   inferq bench queue --idempotency        what idempotency keys cost
   inferq bench submit --rate 5000         latencies at a rate that does not wait for answers
   inferq bench pickup --server http://queue-1:8080/v1 --api-key-file key --rate 1000
+  inferq bench agents                     tasks of phone agents that a failing backend costs
 
 Without --server it starts `inferq serve` of this binary with a fake model and a store of its own
 below --data, and removes both at the end. Measure on an idle machine, and on the disk that counts:
@@ -55,6 +56,17 @@ Examples:
   inferq bench restart
   inferq bench restart --tasks 100000 --data /mnt/ssd)";
 
+constexpr const char* kAgentsFooter = R"(
+Phones in a closed loop, with the habits of the agents' real client (two repetitions, none of a
+stream that breaks off), at a backend that fails as it is told to; then the same through inferq.
+Images are 1.2 MB each. A task is lost when one of its steps is.
+Examples:
+  inferq bench agents
+  inferq bench agents --profile E --clients 200 --speed 20 --steps recipe
+  inferq bench agents --side direct --cut-rate 0.05
+  inferq bench agents --server http://127.0.0.1:8080/v1 --backend-port 9000
+      where that server has a model "phone" with url = "http://127.0.0.1:9000/v1")";
+
 void AddOutput(CLI::App& command, BenchFlags& flags) {
   auto* json = command.add_flag("--json", flags.json, "Print one JSON object");
   command.add_flag("--markdown", flags.markdown, "Print tables for a page of results")
@@ -93,6 +105,62 @@ void AddChunk(CLI::App& command, BenchFlags& flags) {
   command.add_option("--chunk", flags.chunk, "Tasks in a call")
       ->check(CLI::Range(1u, 1000u))
       ->capture_default_str();
+}
+
+void AddAgents(CLI::App& command, BenchFlags& flags) {
+  AgentFlags& agents = flags.agents;
+  flags.clients = 50;
+  flags.seconds = 60;
+  flags.model = "phone";
+  flags.starts_late = true;
+  flags.queues_tasks = false;
+  AddClients(command, flags);
+  command.add_option("--seconds", flags.seconds, "How long to measure each side")
+      ->check(CLI::Range(0.1, 86'400.0))
+      ->capture_default_str();
+  command
+      .add_option_function<std::string>(
+          "--profile", [&agents](const std::string& name) { agents.profile = name[0]; },
+          "A fleet, B replay, C vote, D judge, E text only (default: A)")
+      ->check(CLI::IsMember({"A", "B", "C", "D", "E"}));
+  command
+      .add_option_function<std::string>(
+          "--steps",
+          [&agents](const std::string& name) {
+            agents.steps = name == "open" ? StepMix::kOpen : StepMix::kRecipe;
+          },
+          "Of a task: open (1 to 100, median 8) or recipe (5 or 6) (default: open)")
+      ->check(CLI::IsMember({"open", "recipe"}));
+  command.add_option("--speed", agents.speed, "How often faster than real phones and models")
+      ->check(CLI::Range(0.1, 10'000.0))
+      ->capture_default_str();
+  command.add_option("--fail-rate", agents.fail_rate, "Requests that the backend answers with 5xx")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command.add_option("--cut-rate", agents.cut_rate, "Answers of the backend that break off")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command
+      .add_option_function<std::string>(
+          "--side",
+          [&agents](const std::string& side) {
+            agents.direct = side != "through";
+            agents.through = side != "direct";
+          },
+          "Where the clients connect: direct (the backend), through (a server before it) or both, "
+          "one after the other (default: both)")
+      ->check(CLI::IsMember({"direct", "through", "both"}));
+  command
+      .add_option("--batch", agents.batch_lines,
+                  "Lines of a batch for the same model that the server runs beside the agents")
+      ->check(CLI::Range(uint64_t{0}, uint64_t{10'000'000}));
+  command.add_option("--model-option", agents.model_options,
+                     "A line for the model's table in the own server's configuration; may be "
+                     "given again");
+  command.add_option("--backend-port", agents.backend_port,
+                     "Where the backend listens on 127.0.0.1, for a given server (default: a free "
+                     "port)");
+  command.add_option("--model", flags.model, "Which the requests name")->capture_default_str();
 }
 
 constexpr const char* kRateHelp =
@@ -151,6 +219,7 @@ BenchCommand::BenchCommand(CLI::App& root) {
 
   Case& ingest = o.Add("ingest", "A large batch file, until it is validated and durable",
                        kIngestFooter, BenchIngest);
+  ingest.flags.queues_tasks = false;
   ingest.command->add_option("--lines", ingest.flags.lines, "Requests in the file")
       ->check(CLI::Range(uint64_t{1}, uint64_t{10'000'000}))
       ->capture_default_str();
@@ -166,6 +235,11 @@ BenchCommand::BenchCommand(CLI::App& root) {
       ->capture_default_str();
   AddClients(*restart.command, restart.flags);
   AddChunk(*restart.command, restart.flags);
+
+  Case& agents = o.Add("agents", "Phone agents at a backend that fails, alone and through inferq",
+                       kAgentsFooter, BenchAgents);
+  AddAgents(*agents.command, agents.flags);
+  AddServer(*agents.command, agents.flags);
 }
 
 BenchCommand::~BenchCommand() = default;

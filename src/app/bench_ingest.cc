@@ -1,5 +1,4 @@
-#include <iterator>
-
+#include "app/bench_batch_file.h"
 #include "app/bench_cases.h"
 
 namespace inferq::app {
@@ -12,45 +11,11 @@ using runtime::Awaitable;
 
 namespace {
 
-constexpr size_t kWriteBytes = size_t{1} << 20;
+constexpr uint32_t kMaxTokens = 4;
 constexpr base::Micros kAskEvery = 2ms;
 
 double SecondsBetween(SteadyTime from, SteadyTime to) {
   return std::chrono::duration<double>(to - from).count();
-}
-
-void AppendLine(std::string& out, uint64_t number, std::string_view model) {
-  fmt::format_to(
-      std::back_inserter(out),
-      R"({{"custom_id":"line-{0}","method":"POST","url":"/v1/chat/completions","body":)"
-      R"({{"model":"{1}","messages":[{{"role":"user","content":"Is review {0} positive? Answer )"
-      R"(yes or no: the parcel came two days early and everything in it was whole."}}],)"
-      R"("max_tokens":4}}}})"
-      "\n",
-      number, model);
-}
-
-struct BatchFile {
-  std::shared_ptr<base::File> file;
-  uint64_t bytes = 0;
-};
-
-// A file without a name. Blocks.
-Result<BatchFile> WriteLines(const std::string& directory, uint64_t lines, std::string model) {
-  base::FileSystem& fs = base::PosixFileSystem();
-  const std::string path = directory + "/input.jsonl";
-  BatchFile made;
-  INFERQ_ASSIGN(made.file, fs.Open(path, base::OpenMode::kReadWrite));
-  INFERQ_TRY(fs.Remove(path));
-  std::string text;
-  for (uint64_t i = 0; i < lines; ++i) {
-    AppendLine(text, i, model);
-    if (text.size() < kWriteBytes && i + 1 < lines) continue;
-    INFERQ_TRY(made.file->WriteAt(made.bytes, text));
-    made.bytes += text.size();
-    text.clear();
-  }
-  return made;
 }
 
 /// One batch, from the first byte of its file to in_progress.
@@ -60,7 +25,7 @@ class Ingest {
 
   Awaitable<Result<>> Run() {
     auto write = [directory = session_.directory(), lines = flags_.lines, model = flags_.model] {
-      return WriteLines(directory, lines, model);
+      return WriteBatchFile(directory, lines, model, kMaxTokens);
     };
     INFERQ_CO_ASSIGN(input_, co_await session_.runtime().RunBlocking(runtime::kAnyLane, write));
     before_ = Usage();

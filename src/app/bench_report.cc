@@ -13,11 +13,11 @@ struct Point {
   const char* key;
   double part;
 };
-constexpr Point kPoints[] = {
-    {"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p99_9", 0.999}, {"max", 1.0}};
+constexpr Point kPoints[] = {{"p50", 0.5},  {"p90", 0.9},     {"p95", 0.95},
+                             {"p99", 0.99}, {"p99_9", 0.999}, {"max", 1.0}};
 
-const std::vector<std::string> kTimingHeader = {"latency", "count", "p50", "p90",
-                                                "p99",     "p99.9", "max"};
+const std::vector<std::string> kTimingHeader = {"latency", "count", "p50",   "p90",
+                                                "p95",     "p99",   "p99.9", "max"};
 
 std::string Label(std::string key) {
   std::ranges::replace(key, '_', ' ');
@@ -88,7 +88,7 @@ std::string Report::Markdown() const {
   std::string text = "| measure | value |\n| --- | --: |\n";
   for (const Value& value : values_) text += MarkdownRow({Label(value.key), value.text});
   if (timings_.empty()) return text;
-  text += "\n" + MarkdownRow(kTimingHeader) + "| --- | --: | --: | --: | --: | --: | --: |\n";
+  text += "\n" + MarkdownRow(kTimingHeader) + "| --- | --: | --: | --: | --: | --: | --: | --: |\n";
   for (const Timing& timing : timings_) text += MarkdownRow(timing.cells);
   return text;
 }

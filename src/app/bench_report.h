@@ -21,7 +21,7 @@ class Report {
   void Number(std::string key, double value, int digits = 1);
   /// null: not measured here.
   void Maybe(std::string key, std::optional<double> value, int digits = 1);
-  /// Percentiles: {"count","p50","p90","p99","p99_9","max"}.
+  /// Percentiles: {"count","p50","p90","p95","p99","p99_9","max"}.
   void Add(std::string key, const Latencies& latencies);
 
   /// On one line, without a line end.

@@ -20,17 +20,10 @@ namespace {
 
 constexpr base::Micros kLastWords = 10s;
 
-// The model is there because a server must have one; no answer of it is waited for.
 constexpr std::string_view kConfig = R"([server]
 listen = "127.0.0.1:0"
 admin_listen = ""
 
-[[model]]
-name = "bench"
-fake = true
-ttft = "1h"
-concurrency = 1
-reserved = 0
 )";
 
 Result<runtime::Fd> OpenLog(const std::string& path) {
@@ -41,6 +34,14 @@ Result<runtime::Fd> OpenLog(const std::string& path) {
 
 }  // namespace
 
+const std::string_view kIdleModel = R"([[model]]
+name = "bench"
+fake = true
+ttft = "1h"
+concurrency = 1
+reserved = 0
+)";
+
 std::string UrlIn(std::string_view announcement) {
   size_t begin = announcement.find("http://");
   if (begin == announcement.npos) return "";
@@ -49,9 +50,10 @@ std::string UrlIn(std::string_view announcement) {
 }
 
 Result<std::unique_ptr<BenchServer>> BenchServer::Make(runtime::Runtime& runtime,
-                                                       std::string directory) {
-  INFERQ_TRY(
-      base::WriteFileAtomically(base::PosixFileSystem(), directory + "/inferq.toml", kConfig));
+                                                       std::string directory,
+                                                       std::string_view models) {
+  INFERQ_TRY(base::WriteFileAtomically(base::PosixFileSystem(), directory + "/inferq.toml",
+                                       std::string(kConfig).append(models)));
   return std::unique_ptr<BenchServer>(new BenchServer(runtime, std::move(directory)));
 }
 

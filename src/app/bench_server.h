@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "app/bench_machine.h"
 #include "runtime/child_process.h"
@@ -10,14 +11,16 @@
 
 namespace inferq::app {
 
-/// `inferq serve` of this binary as a child, on a free port of 127.0.0.1, with a fake model, its
-/// store and its log in one directory. It has a process group of its own: Ctrl-C does not reach it.
-/// The destructor kills it. On the strand of `runtime`, which outlives it.
+/// `inferq serve` of this binary as a child, on a free port of 127.0.0.1, with its store and its
+/// log in one directory. It has a process group of its own: Ctrl-C does not reach it. The
+/// destructor kills it. On the strand of `runtime`, which outlives it.
 class BenchServer {
  public:
   /// Writes the configuration. @param directory  must exist.
+  /// @param models  [[model]] tables.
   static base::Result<std::unique_ptr<BenchServer>> Make(runtime::Runtime& runtime,
-                                                         std::string directory);
+                                                         std::string directory,
+                                                         std::string_view models);
 
   /// Starts it and waits until it listens. kUnavailable: it does not; names its log.
   runtime::Awaitable<base::Result<>> Start();
@@ -46,6 +49,9 @@ class BenchServer {
   std::string url_;
   base::SteadyTime started_{};
 };
+
+/// A model that never answers, for benchmarks that want none.
+extern const std::string_view kIdleModel;
 
 /// The first address in what `inferq serve` says when it listens; "" while it is not there yet.
 std::string UrlIn(std::string_view announcement);

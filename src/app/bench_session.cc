@@ -95,8 +95,14 @@ Result<> BenchSession::Prepare() {
   INFERQ_ASSIGN(directory_, MakeDirectory(flags_));
   if (!flags_.client.server.empty()) return {};
   options_.api_key.clear();
-  INFERQ_ASSIGN(server_, BenchServer::Make(runtime_, directory_));
+  if (flags_.starts_late) return {};
+  INFERQ_ASSIGN(server_, BenchServer::Make(runtime_, directory_, kIdleModel));
   return {};
+}
+
+Awaitable<Result<>> BenchSession::Serve(std::string models) {
+  INFERQ_CO_ASSIGN(server_, BenchServer::Make(runtime_, directory_, models));
+  co_return co_await StartServer();
 }
 
 Result<> BenchSession::Retarget() {
@@ -135,7 +141,7 @@ Awaitable<void> BenchSession::Leave() {
   ReportMachine();
   if (client_) client_->CloseIdle();
   if (server_) co_return co_await server_->Stop();
-  if (failure_ || name_ == "ingest") co_return;
+  if (failure_ || !flags_.queues_tasks) co_return;
   auto connection = Connect();
   co_await connection->Post("/tasks/cancel", fmt::format(R"({{"kind":"{}"}})", kind_));
 }

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "app/bench_agent_profile.h"
 #include "app/bench_connection.h"
 #include "app/bench_report.h"
 #include "app/bench_server.h"
@@ -16,10 +17,26 @@
 
 namespace inferq::app {
 
+/// What `bench agents` can be told.
+struct AgentFlags {
+  char profile = 'A';
+  StepMix steps = StepMix::kOpen;
+  double speed = 10;
+  double fail_rate = 0.02;
+  double cut_rate = 0.01;
+  bool direct = true;        ///< Measure the clients at the backend itself.
+  bool through = true;       ///< Measure them at a server in front of it.
+  uint64_t batch_lines = 0;  ///< Of a batch that runs beside them, through the server.
+  uint16_t backend_port = 0;
+  std::vector<std::string> model_options{};  ///< Lines of the [[model]] table.
+};
+
 /// What the benchmarks can be told; each takes its part of it.
 struct BenchFlags {
-  ClientFlags client{};  ///< Of these the server and the key. No server: one of its own.
-  std::string data{};    ///< Where the store of the own server is made.
+  ClientFlags client{};      ///< Of these the server and the key. No server: one of its own.
+  bool starts_late = false;  ///< The benchmark starts its server itself, with Serve.
+  bool queues_tasks = true;  ///< At the end what is left of them on a given server is cancelled.
+  std::string data{};        ///< Where the store of the own server is made.
   double seconds = 10;
   uint32_t clients = 4;
   double rate = 0;  ///< Requests a second that are meant to be sent; 0: as fast as answers come.
@@ -28,6 +45,7 @@ struct BenchFlags {
   uint64_t lines = 1'000'000;
   std::string model = "bench";
   bool idempotency = false;
+  AgentFlags agents{};
   bool json = false;
   bool markdown = false;
 };
@@ -45,7 +63,10 @@ class BenchSession {
   static int Run(const std::string& name, const BenchFlags& flags, Body body);
 
   const BenchFlags& flags() const { return flags_; }
-  runtime::Runtime& runtime() { return runtime_; }
+  runtime::AsioRuntime& runtime() { return runtime_; }
+  runtime::Dialer& dialer() { return *dialer_; }
+  /// Ends calls that are still under way some time after Ctrl-C.
+  const std::shared_ptr<runtime::Cancellation>& cancel() const { return cancel_; }
   base::SteadyTime Now() const { return runtime_.clock().Steady(); }
   Report& report() { return report_; }
   /// For files and batches.
@@ -57,7 +78,12 @@ class BenchSession {
   /// The kind of this run's tasks: no other run's.
   const std::string& kind() const { return kind_; }
 
+  /// Where the server is, and the key for it.
+  const client::ClientOptions& target() const { return options_; }
+
   std::unique_ptr<BenchConnection> Connect();
+  /// Starts the own server with these [[model]] tables; with starts_late, and no given server.
+  runtime::Awaitable<base::Result<>> Serve(std::string models);
   /// After another start of the server, which has another port then. No call is under way.
   base::Result<> Retarget();
   /// Runs `clients` of them at once for `seconds`, or until all have ended, and reports who used

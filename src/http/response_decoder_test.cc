@@ -58,6 +58,7 @@ INSTANTIATE_TEST_SUITE_P(
         Good{"HTTP/1.1 200 OK\r\nTransfer-Encoding: "
              "Chunked\r\n\r\n2;x=y\r\nhi\r\n1\r\n!\r\n0\r\nT: v\r\n\r\n",
              200, "hi!", true},
+        Good{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 200, "", true},
         Good{"HTTP/1.1 200 OK\r\n\r\nuntil the end", 200, "until the end", false},
         Good{"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", 200, "", false}));
 

@@ -18,7 +18,6 @@ std::optional<std::string_view> SseDecoder::NextLine() {
   std::string_view line = all.substr(at_, end - at_);
   at_ = end + (all.substr(end).starts_with("\r\n") ? 2 : 1);
   searched_ = at_;
-  if (std::exchange(at_start_, false) && line.starts_with("\xEF\xBB\xBF")) line.remove_prefix(3);
   return line;
 }
 
@@ -33,8 +32,17 @@ void SseDecoder::TakeField(std::string_view line) {
   event_.data += value;
 }
 
+base::Result<> SseDecoder::CheckSize(size_t line) const {
+  if (event_.data.size() + line <= max_event_) return {};
+  return base::Fail(base::Code::kResourceExhausted,
+                    "an event of the stream is longer than {} bytes", max_event_);
+}
+
 base::Result<std::optional<SseEvent>> SseDecoder::Next() {
   while (auto line = NextLine()) {
+    INFERQ_TRY(CheckSize(line->size()));
+    if (std::exchange(at_start_, false) && line->starts_with("\xEF\xBB\xBF"))
+      line->remove_prefix(3);
     if (!line->empty()) {
       TakeField(*line);
     } else {
@@ -42,10 +50,8 @@ base::Result<std::optional<SseEvent>> SseDecoder::Next() {
       if (std::exchange(has_data_, false)) return event;
     }
   }
-  if (event_.data.size() + (buffer_.size() - at_) > max_event_) {
-    return base::Fail(base::Code::kResourceExhausted,
-                      "an event of the stream is longer than {} bytes", max_event_);
-  }
+  size_t waiting_cr = buffer_.ends_with('\r') && at_ < buffer_.size() ? 1 : 0;
+  INFERQ_TRY(CheckSize(buffer_.size() - at_ - waiting_cr));
   return std::nullopt;
 }
 

@@ -23,13 +23,14 @@ class SseDecoder {
   explicit SseDecoder(size_t max_event = 16u << 20) : max_event_(max_event) {}
 
   void Feed(std::string_view bytes);
-  /// The next whole event; nullopt: more bytes are needed. kResourceExhausted: longer than
-  /// max_event.
+  /// The next whole event; nullopt: more bytes are needed. kResourceExhausted: its data and the
+  /// line that comes are longer than max_event together, in however many pieces they arrive.
   base::Result<std::optional<SseEvent>> Next();
 
  private:
   std::optional<std::string_view> NextLine();
   void TakeField(std::string_view line);
+  base::Result<> CheckSize(size_t line) const;
 
   size_t max_event_;
   std::string buffer_;

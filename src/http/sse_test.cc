@@ -47,5 +47,28 @@ TEST(Sse, RefusesAnEndlessEvent) {
   EXPECT_EQ(many_lines.Next().error().code(), base::Code::kResourceExhausted);
 }
 
+// Whether a stream of one event passes.
+bool Takes(std::string_view stream, size_t piece) {
+  SseDecoder decoder(100);
+  for (; !stream.empty(); stream.remove_prefix(std::min(piece, stream.size()))) {
+    decoder.Feed(stream.substr(0, piece));
+    auto event = decoder.Next();
+    if (!event) return false;
+    if (*event) return true;
+  }
+  return false;
+}
+
+TEST(Sse, CountsAnEventTheSameForAnySplit) {
+  for (const char* end : {"\n\n", "\r\n\r\n", "\r\r "}) {
+    std::string longest = "data: " + std::string(94, 'x') + end;
+    std::string longer = "data: " + std::string(95, 'x') + end;
+    for (size_t piece : std::initializer_list<size_t>{1, 7, 50, 1000}) {
+      EXPECT_TRUE(Takes(longest, piece)) << piece;
+      EXPECT_FALSE(Takes(longer, piece)) << piece;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace inferq::http

@@ -13,7 +13,7 @@ ALWAYS = ("bench", "errors", "interrupted", "command", "version", "cores", "kern
           "load_average_before", "load_average_after", "fdatasync_per_s_before", "fdatasync_per_s_after")
 OWN_SERVER = ("server_resident_bytes", "server_peak_bytes")
 LOAD = ("load_seconds", "load_generator_user_s", "load_generator_system_s")
-PERCENTILES = {"count", "p50", "p90", "p99", "p99_9", "max"}
+PERCENTILES = {"count", "p50", "p90", "p95", "p99", "p99_9", "max"}
 
 
 class Bench(ServeCase):
@@ -89,6 +89,44 @@ class Bench(ServeCase):
         self.assertGreaterEqual(report["first_claim_seconds"], report["listening_seconds"])
         self.assertGreater(report["listening_seconds"], 0)
 
+    def agents(self, *arguments):
+        return self.bench("agents", "--seconds", 3, "--clients", 6, "--speed", 400, "--profile", "E", *arguments)
+
+    def test_agents_lose_the_streams_that_break_off(self):
+        report = self.agents("--steps", "recipe", "--fail-rate", 0.1, "--cut-rate", 0.05)
+        self.assert_fields(report, *OWN_SERVER, "direct_steps_per_min", "direct_prefix_hit_percent", "direct_step_ms",
+                           "direct_probe_ms", "through_steps_per_min", "through_step_ms", "through_probe_ms")
+        for side in ("direct", "through"):
+            self.assertGreater(report[f"{side}_tasks_completed"], 0)
+            self.assertGreater(report[f"{side}_backend_5xx"], 0)
+            lost = sum(report[f"{side}_lost_to_{how}"] for how in ("refusals", "cut_answers", "silent_truncation"))
+            self.assertEqual(report[f"{side}_tasks_lost"], lost)
+            self.assertEqual(report[f"{side}_lost_to_silent_truncation"], 0)
+            ended = report[f"{side}_tasks_completed"] + lost
+            self.assertAlmostEqual(report[f"{side}_completion_percent"], 100 * report[f"{side}_tasks_completed"] / ended, 2)
+        self.assertGreater(report["direct_lost_to_cut_answers"], 0)
+        self.assertGreater(report["direct_client_repetitions"], 0)
+        self.assertEqual(report["errors"], 0)
+        self.assert_nothing_left()
+
+    def test_agents_without_faults_lose_nothing(self):
+        for profile in "ABCD":
+            report = self.bench("agents", "--seconds", 1, "--clients", 2, "--speed", 400, "--profile", profile,
+                                "--steps", "recipe", "--fail-rate", 0, "--cut-rate", 0)
+            for side in ("direct", "through"):
+                self.assertGreater(report[f"{side}_step_ms"]["count"], 0, profile)
+                self.assertEqual(report[f"{side}_tasks_lost"], 0, profile)
+
+    def test_agents_beside_a_batch(self):
+        report = self.agents("--side", "through", "--fail-rate", 0, "--cut-rate", 0, "--batch", 20_000)
+        self.assertGreater(report["through_tasks_completed"], 0)
+        self.assertGreater(report["through_batch_lines_done"], 0)
+
+    def test_agents_at_the_backend_alone_start_no_server(self):
+        report = self.agents("--side", "direct", "--fail-rate", 0, "--cut-rate", 0)
+        self.assertNotIn("server_resident_bytes", report)
+        self.assertNotIn("through_step_ms", report)
+
     def test_a_given_server_is_left_as_it_was(self):
         server = self.start_server(config=FAKE)
         report = self.bench("submit", "--seconds", 0.3, "--clients", 2, "--server", server.url)
@@ -138,7 +176,7 @@ class Bench(ServeCase):
         self.assert_exit(done, 0)
         self.assertIn(b"| submissions per s | ", done.stdout)
         self.assertIn(b"| latency | count | p50 |", done.stdout)
-        for name in ("queue", "submit", "pickup", "ingest", "restart"):
+        for name in ("queue", "submit", "pickup", "ingest", "restart", "agents"):
             text = self.run_inferq("bench", name, "--help").stdout.decode()
             self.assertIn(f"inferq bench {name}", text)
 

@@ -24,7 +24,7 @@ class ClientCase(ServeCase):
 
     def serve(self, config=FAKE, key=""):
         self.server = self.start_server(config=config)
-        self.env = {"INFERQ_SERVER": self.server.url, **dict.fromkeys(KEYS, key)}
+        self.env = {"INFERQ_SERVER": self.watched(self.server), **dict.fromkeys(KEYS, key)}
 
     def inferq(self, *arguments, code=0, stdin=b"", **env):
         """Runs a command that must end with `code`; what it printed on standard output."""

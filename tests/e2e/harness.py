@@ -1,4 +1,4 @@
-"""Runs the real binary the way a user does. Standard library only.
+"""Runs the real binary the way a user does.
 
 INFERQ_BIN names the folder of the binaries (ctest sets it).
 """

@@ -29,7 +29,7 @@ class OpenAiClient(ServeCase):
         self.assertTrue((ROOT / "node_modules" / "openai").exists(), "run tools/setup.sh: the npm packages are missing")
         for number, node in enumerate(nodes()):
             server = self.start_server("--data", f"data-{number}", config=FAKE + more)
-            done = subprocess.run([node, SUITE, f"http://{server.host}:{server.port}{path}", "m"], capture_output=True,
+            done = subprocess.run([node, SUITE, self.watched(server, path), "m"], capture_output=True,
                                   text=True, timeout=300, check=False, env={**os.environ, "OPENAI_API_KEY": key})
             self.assertEqual(done.returncode, 0, f"{node}:\n{done.stdout}{done.stderr}")
             self.assertIn("ok errors have their classes", done.stdout)
@@ -61,7 +61,7 @@ class OpenAiClient(ServeCase):
 
     def run_checks(self, suite, server, *more):
         for node in nodes():
-            done = subprocess.run([node, suite, f"http://{server.host}:{server.port}/v1", "m", *more],
+            done = subprocess.run([node, suite, self.watched(server), "m", *more],
                                   capture_output=True, text=True, timeout=300, check=False)
             self.assertEqual(done.returncode, 0, f"{node}:\n{done.stdout}{done.stderr}")
             self.assertIn("ok ", done.stdout)

@@ -1,4 +1,6 @@
-"""Runs `inferq serve` the way an operator does, and talks to it over HTTP. Standard library only."""
+"""Runs `inferq serve` the way an operator does, and talks to it over HTTP.
+
+Every answer is held against docs/api/openapi.yaml (description.py)."""
 
 import http.client
 import json
@@ -8,7 +10,9 @@ import threading
 import time
 import urllib.parse
 
+import description
 from harness import INFERQ, Case, kill, wait_for
+from watching_proxy import WatchingProxy
 
 MULTIPART = "inferq-e2e-boundary"
 
@@ -42,9 +46,12 @@ class Server:
                 headers = {"Content-Type": "application/json", **(headers or {})}
             connection.request(method, path, body=body, headers=headers or {})
             response = connection.getresponse()
-            return Answer(response.status, response.getheaders(), response.read())
+            answer = Answer(response.status, response.getheaders(), response.read())
         finally:
             connection.close()
+        if port is None:  # the operators' address is not described
+            description.of_server().check(method, path, body, answer.status, answer.headers, answer.body)
+        return answer
 
     def upload(self, text, purpose="batch", filename="input.jsonl", headers=None):
         data = text if isinstance(text, bytes) else text.encode()
@@ -123,6 +130,14 @@ class ServeCase(Case):
             self.assertTrue(wait_for(lambda: server.request("GET", "/readyz").status == 200),
                             "it does not get ready")
         return server
+
+    def watched(self, server, path="/v1"):
+        """The server's base URL for clients that are not this one. What does not fit the description fails the test at
+        its end."""
+        proxy = WatchingProxy(server.port)
+        self.addCleanup(lambda: self.assertEqual(proxy.problems, []))
+        self.addCleanup(proxy.close)
+        return f"http://127.0.0.1:{proxy.port}{path}"
 
     def stop_server(self, server, timeout=60):
         """SIGTERM, and the exit code."""
