@@ -30,7 +30,11 @@ service::NewBatch ToNewBatch(wire::BatchCreate create) {
 }
 
 Awaitable<ApiResult<wire::BatchCreate>> ReadCreate(Call& call) {
-  auto create = co_await ReadParsed(call, wire::ParseBatchCreate);
+  auto key = http::FindHeader(call.request().headers, "idempotency-key");
+  auto parse = [key = std::string(key.value_or(""))](std::string_view body) {
+    return wire::ParseBatchCreate(body, key);
+  };
+  auto create = co_await ReadParsed(call, parse);
   if (!create && create.error().status == 413) {
     create.error().message +=
         " Requests that are longer together go into a file: upload it with purpose batch and name "

@@ -19,9 +19,9 @@ struct BodyLimits {
   uint64_t parts = 8ull << 30;       ///< Of all parts of an upload together.
   uint64_t online = 32u << 20;       ///< Screenshots come inline.
   uint64_t batch = 32u << 20;        ///< Its requests may stand in it.
-  uint64_t tasks = 64u << 20;    ///< Of one submission.
-  uint64_t workers = 64u << 20;  ///< Results, checkpoints and errors of one call.
-  uint64_t small = 1u << 20;     ///< Calls that carry no payload.
+  uint64_t tasks = 64u << 20;        ///< Of one submission.
+  uint64_t workers = 64u << 20;      ///< Results, checkpoints and errors of one call.
+  uint64_t small = 1u << 20;         ///< Calls that carry no payload.
 };
 
 /// One request, when it is over.

@@ -5,8 +5,9 @@
 namespace inferq::catalog {
 namespace {
 
-// 2: batches have an index of their lines. 4: idempotency keys, prompt tokens, removed files. 5: changes of
-// live batches, and retries. 6: deliveries of webhooks, lines that name images, inputs of rows.
+// 2: batches have an index of their lines. 4: idempotency keys, prompt tokens, removed files. 5:
+// changes of live batches, and retries. 6: deliveries of webhooks, lines that name images, inputs
+// of rows.
 constexpr uint64_t kVersion = 6;
 
 // Numbers in groups of seven bits, the low ones first; times and signed numbers as their two's

@@ -167,6 +167,8 @@ Result<BatchRecord> Batches::Resubmit(catalog::Transaction& transaction,
                    .blob = original.retry_blob,
                    .created = now,
                    .expires = {}};
+  const base::Micros lifetime = env_.options.file_lifetime;
+  if (lifetime.count() > 0) input.expires = now + lifetime;
   BatchRecord retry;
   retry.id = env_.ids.Make("batch_");
   retry.sequence = transaction.NextSequence();
@@ -195,8 +197,9 @@ Result<BatchRecord> Batches::Resubmit(catalog::Transaction& transaction,
 Awaitable<Result<>> Batches::ReleaseRetries() {
   std::vector<std::string> over;
   env_.catalog.ForEachBatch([&](const BatchRecord& batch) {
-    if (batch.retry_blob != 0 && env_.catalog.FindFile(batch.error_file_id) == nullptr)
-      over.push_back(batch.id);
+    const FileRecord* errors = env_.catalog.FindFile(batch.error_file_id);
+    bool listed = errors != nullptr && !errors->removed;
+    if (batch.retry_blob != 0 && !listed) over.push_back(batch.id);
   });
   for (const std::string& id : over) {
     uint64_t blob = 0;

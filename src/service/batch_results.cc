@@ -134,7 +134,7 @@ Awaitable<Result<ResultsPage>> BatchResults::ReadEnded(BatchRecord batch, Result
     const std::string& id = succeeded ? batch.output_file_id : batch.error_file_id;
     if (id.empty() || !Wants(from.filter, succeeded)) continue;
     const FileRecord* file = catalog_.FindFile(id);
-    if (file == nullptr) {
+    if (file == nullptr || file->removed) {
       co_return base::Fail(Code::kNotFound, "The {} file of batch '{}' was deleted.",
                            succeeded ? "output" : "error", batch.id);
     }

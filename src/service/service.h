@@ -173,8 +173,8 @@ struct NewBatch {
   std::string completion_window;  ///< kInvalidArgument, param completion_window, when not taken.
   std::vector<std::pair<std::string, std::string>> metadata;
   std::optional<base::Micros> output_expires_after;
-  std::string idempotency_key{};  ///< "" is none.
-  uint64_t content_hash = 0;      ///< Of all parameters but the key.
+  std::string idempotency_key{};             ///< "" is none.
+  uint64_t content_hash = 0;                 ///< Of all parameters but the key.
   int priority = 0;                          ///< In bounds, as for tasks.
   std::optional<base::WallTime> deadline{};  ///< Of its lines.
 };

@@ -15,9 +15,20 @@ namespace inferq::wire {
 namespace {
 
 constexpr std::string_view kKeyParameter = "idempotency_key";
-constexpr std::array<std::string_view, 14> kParameters = {
-    "input_file_id",     "requests", "input_format",         "template", "system",   "model",      "body", "endpoint",
-    "completion_window", "metadata", "output_expires_after", "priority", "deadline", kKeyParameter};
+constexpr std::array<std::string_view, 14> kParameters = {"input_file_id",
+                                                          "requests",
+                                                          "input_format",
+                                                          "template",
+                                                          "system",
+                                                          "model",
+                                                          "body",
+                                                          "endpoint",
+                                                          "completion_window",
+                                                          "metadata",
+                                                          "output_expires_after",
+                                                          "priority",
+                                                          "deadline",
+                                                          kKeyParameter};
 
 size_t Characters(std::string_view utf8) {
   return static_cast<size_t>(

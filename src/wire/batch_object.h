@@ -29,8 +29,8 @@ struct BatchCreate {
   std::string completion_window;
   std::vector<std::pair<std::string, std::string>> metadata{};
   std::optional<base::Micros> output_expires_after{};
-  std::string idempotency_key{};  ///< "" is none.
-  uint64_t content_hash = 0;      ///< Of all parameters but the key, as parsed.
+  std::string idempotency_key{};             ///< "" is none.
+  uint64_t content_hash = 0;                 ///< Of all parameters but the key, as parsed.
   int priority = 0;                          ///< Of inferq, as the next.
   std::optional<base::WallTime> deadline{};  ///< Of its lines.
 };

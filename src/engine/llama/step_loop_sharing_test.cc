@@ -425,14 +425,17 @@ TEST_P(SharingTest, ASuspectHasNoCompanyUntilAllOfItWasComputed) {
   StepLoop loop(*model_, hooks);
   EndedAnswers answers;
   uint64_t next = 1;
-  const auto submit_company = [&] { loop.Submit(next++, Plain(Words(next, 10), 20)); };
+  const auto submit_company = [&] {
+    loop.Submit(next, Plain(Words(next, 10), 20));
+    ++next;
+  };
   for (int i = 0; i < 3; ++i) submit_company();
   loop.Submit(0, Plain(Words(1, 100) + "\x0b", 5));
   for (int step = 0; step < 500 && !answers[{0, 0}].error; ++step) {
     StepInto(loop, answers);
     while (failures > 0 && loop.running() + loop.waiting() < 6) submit_company();
   }
-  EXPECT_TRUE(answers[{0, 0}].error.has_value());
+  EXPECT_TRUE((answers[{0, 0}].error.has_value()));
   EXPECT_EQ(failures, 2);  // in company, and alone
 }
 
