@@ -21,7 +21,8 @@ class BatchExtensionRoutes : public testing::GatewayTest {
     return page;
   }
   static service::ResultsPage Nothing(int behind) {
-    return {.lines = {}, .next = fmt::format("o{}", behind)};
+    return {
+        .lines = {}, .next = fmt::format("o{}", behind), .status = model::BatchStatus::kInProgress};
   }
 };
 

@@ -54,7 +54,7 @@ void ReadHeaders(std::string_view text) {
   for (const char* name : {"x-request-timeout", "x-stainless-read-timeout"}) {
     auto timeout = api::RequestTimeout({{name, std::string(text)}});
     if (!timeout) fuzz::CheckRefusal(timeout.error());
-    if (timeout && *timeout) INFERQ_CHECK((*timeout)->count() >= 0);
+    if (timeout && *timeout) INFERQ_CHECK((*timeout)->wait.count() >= 0);
   }
 }
 

@@ -31,6 +31,7 @@ bool IsErrorEvent(const http::SseEvent& event, wire::JsonValue json) {
 std::vector<wire::JsonSplice> MissingDeltas(wire::JsonValue choices) {
   std::vector<wire::JsonSplice> splices;
   for (wire::JsonElements choice(choices); choice.Next();) {
+    if (choice.value().type() != wire::JsonType::kObject) continue;
     if (choice.value().Find("delta") || choice.value().Find("text")) continue;
     std::ranges::move(SplicesOf(choice.value(), {{"delta", "{}"}}), std::back_inserter(splices));
   }
