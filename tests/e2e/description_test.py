@@ -1,5 +1,6 @@
 """The page that describes the API is sound, and what holds servers against it sees what is wrong."""
 
+import gzip
 import json
 import re
 import threading
@@ -18,6 +19,9 @@ FILE = {"id": "file-1", "object": "file", "bytes": 1, "created_at": 1, "expires_
 CHUNK = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m",
          "choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": None}]}
 ERROR = {"error": {"message": "m", "type": "invalid_request_error", "param": None, "code": None}}
+LINE = {"id": "batch_req_1", "custom_id": "a", "response": {"status_code": 200, "request_id": "req_1", "body": {}}, "error": None}
+EVENT = {"type": "response.output_text.delta", "sequence_number": 4, "item_id": "msg_1", "output_index": 0,
+         "content_index": 0, "delta": "a", "logprobs": []}
 HEADERS = {"x-request-id": "r", "content-type": "application/json"}
 
 
@@ -122,6 +126,51 @@ class Check(unittest.TestCase):
         self.check("POST", path, None, **stream(json.dumps(CHUNK), json.dumps(ERROR)))
         self.refuses("'choices' is a required", "POST", path, None, **stream(json.dumps(without(CHUNK, "choices"))))
         self.refuses("the line 'id: 1'", "POST", path, None, headers={"content-type": "text/event-stream"}, body=b"id: 1\n\n")
+
+    def test_streams_with_fields_of_their_own(self):
+        def stream(text):
+            return {"headers": {"content-type": "text/event-stream"}, "body": text.encode()}
+        path = "/v1/batches/batch_1/results"
+        self.check("GET", path, None, **stream(f"id: 7\ndata: {json.dumps(LINE)}\n\ndata: [DONE]\n\n"))
+        self.refuses("'error' is a required", "GET", path, None, **stream(f"data: {json.dumps(without(LINE, 'error'))}\n\n"))
+        self.refuses("the line 'event: a'", "GET", path, None, **stream("event: a\n\n"))
+        path = "/v1/responses"
+        self.check("POST", path, None, **stream(f"event: {EVENT['type']}\ndata: {json.dumps(EVENT)}\n\n"))
+        self.refuses("stream has the line 'id: 1'", "POST", path, None, **stream("id: 1\n\n"))
+        for bad in (without(EVENT, "delta"), {**EVENT, "more": 1}, {**EVENT, "type": "response.other"}):
+            self.refuses("the answer is wrong", "POST", path, None, **stream(f"data: {json.dumps(bad)}\n\n"))
+
+    def test_lines_one_by_one(self):
+        def page(*lines):
+            return {"headers": {"content-type": "application/jsonl"},
+                    "body": "".join(json.dumps(line) + "\n" for line in lines).encode()}
+        path = "/v1/batches/batch_1/results?after=3"
+        self.check("GET", path, None, **page(LINE, LINE))
+        self.check("GET", path, None, **page())
+        self.refuses("'id' is a required", "GET", path, None, **page(LINE, without(LINE, "id")))
+
+    def test_a_compressed_request_is_looked_into(self):
+        done = {"cancelled": 0}
+        self.check("POST", "/v1/tasks/cancel", done, request=gzip.compress(b'{"kind":"a"}'))
+        self.refuses("the request that it took", "POST", "/v1/tasks/cancel", done, request=gzip.compress(b'{"kin":"a"}'))
+
+    def test_what_a_batch_is_made_of(self):
+        schema = self.page_schema("NewBatch")
+        base = {"endpoint": "/v1/responses", "completion_window": "24h"}
+        good = ({"input_file_id": "f"}, {"requests": [{"body": {}}]}, {"requests": [{}], "input_file_id": None},
+                {"input_file_id": "f", "input_format": "csv", "model": "m", "template": "t", "body": {"max_tokens": 1}},
+                {"input_file_id": "f", "template": None, "priority": -3, "deadline": 1.5, "idempotency_key": "k"})
+        bad = ({}, {"input_file_id": "f", "requests": [{}]}, {"requests": []}, {"input_file_id": "f", "model": "m"},
+               {"input_file_id": "f", "input_format": "csv"}, {"requests": [{}], "input_format": "csv", "model": "m"})
+        for more in good:
+            self.assertEqual([], list(schema.iter_errors({**base, **more})), more)
+        for more in bad:
+            self.assertFalse(schema.is_valid({**base, **more}), more)
+
+    @staticmethod
+    def page_schema(name):
+        whole = description.of_server()
+        return jsonschema.Draft202012Validator(whole.page["components"]["schemas"][name], resolver=whole.resolver)
 
     def test_what_the_server_takes_is_described_too(self):
         batch = {"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False}
