@@ -102,7 +102,7 @@ class Check(unittest.TestCase):
         self.refuses("no such path", "GET", "/v1/files/file-1/more", FILE)
         self.refuses("no such method", "PUT", "/v1/files/file-1", FILE)
         self.refuses("no such status", "GET", "/v1/files/file-1", ERROR, status=409)
-        self.refuses("no such status", "GET", "/v1/files", ERROR, status=404)
+        self.refuses("no such status", "GET", "/v1/models", ERROR, status=404)
         self.refuses("content type is text/html", "GET", "/v1/files/file-1", FILE, headers={"content-type": "text/html"})
         self.refuses("no x-request-id", "GET", "/v1/files/file-1", FILE, headers={"x-request-id": ""})
         self.refuses("no header etag", "POST", "/v1/tasks/task_1/cancel", {})

@@ -29,7 +29,8 @@ const checks = {
     const response = await client.responses.create({...base, instructions: 'be kind', metadata: {run: '7'}});
     assert.equal(response.object, 'response');
     assert.ok(response.id.startsWith('resp_'));
-    assert.ok(response.output_text.length > 0);
+    assert.equal(typeof response.output_text, 'string');
+    assert.ok(response.usage.output_tokens > 0);
     assert.equal(response.output[0].content[0].type, 'output_text');
     assert.equal(response.status, 'incomplete');
     assert.deepEqual(response.incomplete_details, {reason: 'max_output_tokens'});
@@ -73,7 +74,6 @@ const checks = {
     const stream = client.responses.stream(base);
     stream.on('response.output_text.delta', (event) => text += event.delta);
     const response = await stream.finalResponse();
-    assert.ok(text.length > 0);
     assert.equal(response.output[0].content[0].text, text);
   },
 
