@@ -11,9 +11,6 @@ using wire::ApiResult;
 
 namespace {
 
-constexpr uint32_t kMaxBatches = 100;  // of one page
-constexpr uint32_t kBatches = 20;
-
 service::NewBatch ToNewBatch(wire::BatchCreate create) {
   service::NewBatch batch;
   batch.input_file_id = std::move(create.input_file_id);
@@ -75,11 +72,9 @@ Awaitable<ApiResult<>> CreateBatch(Call& call) {
 }
 
 Awaitable<ApiResult<>> ListBatches(Call& call) {
-  std::string_view query = call.request().query;
-  INFERQ_CO_ASSIGN(auto after, FindParam(query, "after"));
-  INFERQ_CO_ASSIGN(uint32_t limit, IntegerParam(query, "limit", 1, kMaxBatches, kBatches));
+  INFERQ_CO_ASSIGN(PageQuery asked, ReadPageQuery(call.request().query));
   INFERQ_CO_ASSIGN(auto page, co_await call.use_cases.ListBatches(call.here(), call.caller,
-                                                                  after.value_or(""), limit));
+                                                                  asked.after, asked.limit));
   std::vector<wire::ListItem> items;
   base::WallTime now = call.here().clock().Wall();
   for (const service::BatchView& view : page.records) {

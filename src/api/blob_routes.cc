@@ -55,11 +55,9 @@ Awaitable<ApiResult<>> CreateBlob(Call& call) {
 }
 
 Awaitable<ApiResult<>> ListBlobs(Call& call) {
-  std::string_view query = call.request().query;
-  INFERQ_CO_ASSIGN(auto after, FindParam(query, "after"));
-  INFERQ_CO_ASSIGN(uint32_t limit, IntegerParam(query, "limit", 1, kMaxBlobs, kBlobs));
+  INFERQ_CO_ASSIGN(PageQuery asked, ReadPageQuery(call.request().query, kMaxBlobs, kBlobs));
   INFERQ_CO_ASSIGN(auto page, co_await call.use_cases.ListBlobs(call.here(), call.caller,
-                                                                after.value_or(""), limit));
+                                                                asked.after, asked.limit));
   std::vector<wire::ListItem> items;
   for (const model::FileRecord& blob : page.records) {
     items.push_back({blob.id, wire::BlobJson(blob)});

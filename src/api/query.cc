@@ -65,4 +65,10 @@ wire::ApiResult<uint32_t> IntegerParam(std::string_view query, std::string_view 
   return static_cast<uint32_t>(value);
 }
 
+wire::ApiResult<PageQuery> ReadPageQuery(std::string_view query, uint32_t most, uint32_t usual) {
+  INFERQ_ASSIGN(auto after, FindParam(query, "after"));
+  INFERQ_ASSIGN(uint32_t limit, IntegerParam(query, "limit", 1, most, usual));
+  return PageQuery{.after = std::move(after).value_or(""), .limit = limit};
+}
+
 }  // namespace inferq::api

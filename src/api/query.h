@@ -18,4 +18,14 @@ wire::ApiResult<std::optional<std::string>> FindParam(std::string_view query,
 wire::ApiResult<uint32_t> IntegerParam(std::string_view query, std::string_view name, uint32_t min,
                                        uint32_t max, uint32_t otherwise);
 
+/// Which part of a list is asked for.
+struct PageQuery {
+  std::string after;   ///< An id; "": from the begin.
+  uint32_t limit = 0;  ///< Records of the page.
+};
+/// The parameters `after` and `limit`. @param most   of one page. @param usual  where no limit is
+/// given.
+wire::ApiResult<PageQuery> ReadPageQuery(std::string_view query, uint32_t most = 100,
+                                         uint32_t usual = 20);
+
 }  // namespace inferq::api

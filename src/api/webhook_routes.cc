@@ -7,19 +7,10 @@ namespace inferq::api {
 
 using wire::ApiResult;
 
-namespace {
-
-constexpr uint32_t kMaxDeliveries = 100;  // of one page
-constexpr uint32_t kDeliveries = 20;
-
-}  // namespace
-
 Awaitable<ApiResult<>> ListDeliveries(Call& call) {
-  std::string_view query = call.request().query;
-  INFERQ_CO_ASSIGN(auto after, FindParam(query, "after"));
-  INFERQ_CO_ASSIGN(uint32_t limit, IntegerParam(query, "limit", 1, kMaxDeliveries, kDeliveries));
+  INFERQ_CO_ASSIGN(PageQuery asked, ReadPageQuery(call.request().query));
   INFERQ_CO_ASSIGN(auto page, co_await call.use_cases.ListDeliveries(call.here(), call.caller,
-                                                                     after.value_or(""), limit));
+                                                                     asked.after, asked.limit));
   std::vector<wire::ListItem> items;
   for (const wire::DeliveryObject& delivery : page.records) {
     items.push_back({delivery.id, wire::DeliveryJson(delivery)});
