@@ -32,7 +32,8 @@ Awaitable<ApiResult<wire::BatchCreate>> ReadCreate(Call& call) {
     return wire::ParseBatchCreate(body, key);
   };
   auto create = co_await ReadParsed(call, parse);
-  if (!create && create.error().status == 413) {
+  const bool too_long = !create && create.error().status == 413;
+  if (too_long && create.error().param != "content-encoding") {
     create.error().message +=
         " Requests that are longer together go into a file: upload it with purpose batch and name "
         "it "
